@@ -1,0 +1,159 @@
+#include "stub/breakpoint_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace stub {
+namespace {
+
+constexpr std::byte int3_byte{int3_opcode};
+
+}  // namespace
+
+Site* BreakpointTable::find(Address at) {
+  const auto found = by_address_.find(at);
+  return found == by_address_.end() ? nullptr : found->second;
+}
+
+void BreakpointTable::for_each(const std::function<void(Site&)>& visit) {
+  for (auto& [address, site] : sites_) visit(site);
+}
+
+Result<Site*> BreakpointTable::insert_client(Pid pid, Address at, SiteProgram program) {
+  auto site = insert(pid, at);
+  if (!site) return site;
+  (*site)->client = true;
+  (*site)->program = std::move(program);
+  return site;
+}
+
+Result<Site*> BreakpointTable::insert_internal(Pid pid, Address at) {
+  auto site = insert(pid, at);
+  if (site) ++(*site)->internal;
+  return site;
+}
+
+// The bytes are copied first and the copy is decoded; after the int3 is in, memory is compared with
+// what was decoded, since the program may have rewritten it in between.
+Result<Site*> BreakpointTable::insert(Pid pid, Address at) {
+  if (Site* there = find(at)) return there;
+  Site site;
+  site.address = at;
+  plan(pid, site);
+  if (site.length == 0)
+    return fail(Errc::bad_address, "Cannot access memory at the breakpoint's address", EFAULT);
+  site.shadow = site.original[0];
+  if (tracee_.write_memory(pid, at, {&int3_byte, 1}) != 1)
+    return fail(Errc::bad_address, "Cannot write a breakpoint there", EFAULT);
+  auto [place, added] = sites_.emplace(at, std::move(site));
+  by_address_.emplace(at, &place->second);
+  std::array<std::uint8_t, x86::max_instruction_length> now{};
+  const std::span tail(now.data(), place->second.length);
+  if (tracee_.read_memory(pid, at, std::as_writable_bytes(tail)) == tail.size() &&
+      std::memcmp(now.data() + 1, place->second.original.data() + 1, tail.size() - 1) != 0)
+    replan(pid, place->second);
+  return &place->second;
+}
+
+// A truncated or undecodable instruction still makes a site: the classifier's answer for it is the
+// in-place lane.
+void BreakpointTable::plan(Pid pid, Site& site) {
+  std::array<std::uint8_t, x86::max_instruction_length> bytes{};
+  const std::size_t got =
+      tracee_.read_memory(pid, site.address, std::as_writable_bytes(std::span(bytes)));
+  mask(site.address, std::as_writable_bytes(std::span(bytes).first(got)));
+  site.original = bytes;
+  const auto instruction = x86::decode(std::span(bytes).first(got), mode_);
+  site.length = instruction ? instruction->length : static_cast<std::uint8_t>(got ? 1 : 0);
+  site.plan = x86::classify(std::span(bytes).first(got), mode_);
+}
+
+void BreakpointTable::replan(Pid pid, Site& site) { plan(pid, site); }
+
+Result<void> BreakpointTable::remove_client(Pid pid, Address at) {
+  Site* site = find(at);
+  if (site == nullptr || !site->client)
+    return fail(Errc::refused, "No breakpoint is inserted there");
+  site->client = false;
+  site->program = {};
+  drop_if_unused(pid, *site);
+  return {};
+}
+
+void BreakpointTable::remove_internal(Pid pid, Address at) {
+  Site* site = find(at);
+  if (site == nullptr || site->internal == 0) return;
+  --site->internal;
+  drop_if_unused(pid, *site);
+}
+
+void BreakpointTable::drop_if_unused(Pid pid, Site& site) {
+  if (site.client || site.internal != 0) return;
+  restore(pid, site);
+  const Address at = site.address;
+  by_address_.erase(at);
+  sites_.erase(at);
+}
+
+void BreakpointTable::restore(Pid pid, const Site& site) const {
+  std::byte now{};
+  if (tracee_.read_memory(pid, site.address, {&now, 1}) != 1 || now != int3_byte) return;
+  lift(pid, site);
+}
+
+void BreakpointTable::lift(Pid pid, const Site& site) const {
+  const auto shadow = static_cast<std::byte>(site.shadow);
+  tracee_.write_memory(pid, site.address, {&shadow, 1});
+}
+
+void BreakpointTable::put_back(Pid pid, const Site& site) const {
+  tracee_.write_memory(pid, site.address, {&int3_byte, 1});
+}
+
+void BreakpointTable::mask(Address from, std::span<std::byte> bytes) const {
+  if (bytes.empty()) return;
+  for (auto it = sites_.lower_bound(from); it != sites_.end(); ++it) {
+    const auto offset = static_cast<std::uint64_t>(it->first - from);
+    if (offset >= bytes.size()) break;
+    // Only our own byte is masked: where the program has written over it, its byte is the truth.
+    if (bytes[offset] == int3_byte) bytes[offset] = static_cast<std::byte>(it->second.shadow);
+  }
+}
+
+void BreakpointTable::patch_write(Address to, std::span<std::byte> bytes) {
+  for (auto it = sites_.lower_bound(to); it != sites_.end(); ++it) {
+    const auto offset = static_cast<std::uint64_t>(it->first - to);
+    if (offset >= bytes.size()) break;
+    it->second.shadow = static_cast<std::uint8_t>(bytes[offset]);
+    bytes[offset] = int3_byte;
+  }
+}
+
+void BreakpointTable::after_write(Pid pid, Address to, std::size_t size) {
+  const Address first =
+      to.value() < x86::max_instruction_length ? Address(0) : to - x86::max_instruction_length;
+  for (auto it = sites_.lower_bound(first); it != sites_.end(); ++it) {
+    if (it->first >= to + size) break;
+    if (it->first + it->second.length > to) replan(pid, it->second);
+  }
+}
+
+void BreakpointTable::restore_all(Pid pid) const {
+  for (const auto& [address, site] : sites_) restore(pid, site);
+}
+
+void BreakpointTable::clear() {
+  by_address_.clear();
+  sites_.clear();
+}
+
+void BreakpointTable::copy_from(const BreakpointTable& parent) {
+  clear();
+  sites_ = parent.sites_;
+  for (auto& [address, site] : sites_) {
+    site.statistics = {};
+    by_address_.emplace(address, &site);
+  }
+}
+
+}  // namespace stub

@@ -1,0 +1,100 @@
+// The breakpoint sites of one address space: where our int3 bytes are, what they cover, and how the
+// covered instruction is executed.
+//
+// A byte of another program's text is a shared object: the client inserts and removes by Z0/z0, the
+// stub may need a site of its own at the same address, a fork copies all of them. So a site is held
+// by at most one client reference (Z is idempotent, GDB manual "Z0") and any number of internal ones,
+// and it owns the shadow byte that every read and write of memory is passed through. Restoring puts
+// the shadow back only where our byte still is: a program that has rewritten its text meanwhile keeps
+// what it wrote.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <unordered_map>
+
+#include "arch/step_plan.h"
+#include "stub/site_program.h"
+#include "stub/tracee.h"
+#include "stub/types.h"
+
+namespace stub {
+
+inline constexpr std::uint8_t int3_opcode = 0xcc;
+
+struct SiteStatistics {
+  std::uint64_t hits = 0;        // the breakpoint instruction was executed
+  std::uint64_t false_hits = 0;  // conditions said no
+  std::uint64_t in_place = 0;    // steps that had to stop the other threads
+  std::uint64_t total_ns = 0, max_ns = 0;  // from the stop until the thread ran on, false hits
+  std::uint64_t others_held = 0;           // threads held because of this site
+  std::uint64_t others_held_ns = 0;
+};
+
+struct Site {
+  Address address;
+  std::uint8_t shadow = 0;  // the program's byte under our int3
+  bool client = false;      // inserted by the client
+  unsigned internal = 0;    // references of the stub itself
+  // The instruction that `plan` was made for: the program's bytes, `length` of them.
+  std::array<std::uint8_t, x86::max_instruction_length> original{};
+  std::uint8_t length = 0;
+  x86::StepPlan plan;
+  SiteProgram program;  // of the client's reference
+  SiteStatistics statistics;
+};
+
+class BreakpointTable {
+ public:
+  BreakpointTable(Tracee& tracee, x86::Mode mode) : tracee_(tracee), mode_(mode) {}
+
+  // The site at an address, or nothing. Constant time whatever the number of sites.
+  Site* find(Address at);
+  bool empty() const { return sites_.empty(); }
+  std::size_t size() const { return sites_.size(); }
+  void for_each(const std::function<void(Site&)>& visit);
+
+  // Adds a reference; the first one decodes the instruction and writes int3. Errors: bad_address.
+  Result<Site*> insert_client(Pid pid, Address at, SiteProgram program);
+  Result<Site*> insert_internal(Pid pid, Address at);
+  // Drops a reference; the last one restores the byte. Error: refused when there is none to drop.
+  // Memory that has vanished is no error: the site is gone with it.
+  Result<void> remove_client(Pid pid, Address at);
+  void remove_internal(Pid pid, Address at);
+
+  // Plans again from what memory holds now: the program has rewritten its text.
+  void replan(Pid pid, Site& site);
+  // The byte under the int3 for the moment of an in-place step, and back.
+  void lift(Pid pid, const Site& site) const;
+  void put_back(Pid pid, const Site& site) const;
+
+  // Memory as the program wrote it: masks our bytes in `bytes`, which were read from `from`.
+  void mask(Address from, std::span<std::byte> bytes) const;
+  // Before writing `bytes` to `to`: the part over a site goes to its shadow byte, and the image to
+  // write keeps our int3. Sites whose instruction is touched are planned again by after_write().
+  void patch_write(Address to, std::span<std::byte> bytes);
+  void after_write(Pid pid, Address to, std::size_t size);
+
+  // Writes the program's own bytes into the memory of `pid` (a fork child, or before detaching).
+  void restore_all(Pid pid) const;
+  // Forgets all sites without touching memory (exec).
+  void clear();
+  // Takes over the sites of a fork child's parent: its memory holds a copy of our bytes.
+  void copy_from(const BreakpointTable& parent);
+
+ private:
+  Result<Site*> insert(Pid pid, Address at);
+  void drop_if_unused(Pid pid, Site& site);
+  void plan(Pid pid, Site& site);
+  void restore(Pid pid, const Site& site) const;
+
+  Tracee& tracee_;
+  x86::Mode mode_;
+  std::map<Address, Site> sites_;                   // in order, for masking
+  std::unordered_map<Address, Site*> by_address_;  // for hits
+};
+
+}  // namespace stub

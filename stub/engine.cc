@@ -1,0 +1,186 @@
+#include "stub/engine.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "stub/proc_fs.h"
+
+namespace stub {
+namespace {
+
+// SigCgt of proc_pid_status(5).
+bool catches_signal(Pid pid, int signal) {
+  const auto text = proc_fs::read_file("/proc/" + std::to_string(raw(pid)) + "/status");
+  if (!text) return true;
+  const auto at = text->find("SigCgt:");
+  if (at == std::string::npos) return true;
+  const std::uint64_t caught = std::strtoull(text->c_str() + at + 7, nullptr, 16);
+  return (caught >> (signal - 1) & 1) != 0;
+}
+
+}  // namespace
+
+Engine::Engine(Tracee& tracee) : tracee_(tracee), step_over_(tracee) {}
+
+Engine::~Engine() {
+  while (!order_.empty()) {
+    const Pid pid = order_.back();
+    if (process(pid)->origin == Inferior::Origin::launched)
+      (void)kill(pid);
+    else
+      (void)detach(pid);
+    if (process(pid)) remove_process(*process(pid));
+  }
+}
+
+// ---- events in ---------------------------------------------------------------------------------
+
+// Threads that hit breakpoints in a loop can keep this busy for ever, so it comes up for air: the
+// client may have something to say.
+void Engine::on_child_event() {
+  constexpr int most_at_once = 256;
+  handle_deaths();
+  more_events_ = true;
+  for (int i = 0; i < most_at_once && more_events_; ++i) {
+    const auto result = tracee_.wait();
+    if (result)
+      on_wait(*result);
+    else
+      more_events_ = false;
+  }
+  handle_deaths();
+  if (gate_ || lane_is_busy()) check_zombie_leaders();
+}
+
+// Ends of threads that were waited for in the middle of something else.
+void Engine::handle_deaths() {
+  while (!orphaned_.empty()) {
+    Thread* child = thread(orphaned_.back());
+    orphaned_.pop_back();
+    if (child == nullptr || child->running) continue;
+    if (child->process->release_at_stop)
+      let_go(*child->process);
+    else
+      settle(*child);
+  }
+  while (!deaths_.empty()) {
+    const WaitResult death = deaths_.front();
+    deaths_.pop_front();
+    on_wait(death);
+  }
+}
+
+bool Engine::lane_is_busy() const {
+  return std::any_of(processes_.begin(), processes_.end(), [](const auto& entry) {
+    return !entry.second->space->in_place.queue.empty();
+  });
+}
+
+void Engine::on_wait(const WaitResult& result) {
+  Thread* known = thread(result.tid);
+  if (known == nullptr) return on_unknown(result);
+  const WaitStatus status = decode_wait_status(result.status);
+  if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status))
+    on_exit(*known, status);
+  else
+    on_stop(*known, status);
+}
+
+// A new thread or process may be seen before its parent's event that announces it, and the leader of
+// a process may come back after it was dropped as a zombie: to report the end of the process, or to
+// exec in the name of another thread.
+void Engine::on_unknown(const WaitResult& result) {
+  const WaitStatus status = decode_wait_status(result.status);
+  Inferior* leader_of_known = process(Pid{raw(result.tid)});
+  if (leader_of_known == nullptr) {
+    early_stops_[result.tid] = result.status;
+    return;
+  }
+  if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status))
+    return on_process_exit(*leader_of_known, status);
+  on_stop(add_thread(*leader_of_known, result.tid), status);
+}
+
+std::optional<std::chrono::milliseconds> Engine::poll_after() const {
+  using namespace std::chrono_literals;
+  if (more_events_ || !deaths_.empty() || !orphaned_.empty()) return 0ms;
+  if ((gate_ && !at_rest()) || lane_is_busy()) return 20ms;
+  return std::nullopt;
+}
+
+// ---- state settled -----------------------------------------------------------------------------
+
+bool Engine::may_run(const Thread& thread) const {
+  const Inferior& process = *thread.process;
+  if (thread.want == Want::hold || thread.stop_pending || process.exiting) return false;
+  if (gate_ && !process.hidden) return false;
+  const InPlaceStep& in_place = process.space->in_place;
+  return in_place.queue.empty();
+}
+
+void Engine::settle(Thread& thread) {
+  if (!thread.running && may_run(thread)) start(thread);
+}
+
+// Starting a thread can bring about an in-place step, which stops others; it cannot add or remove
+// threads, so the iteration is safe.
+void Engine::settle_all() {
+  for (auto& [pid, process] : processes_)
+    for (auto& [tid, thread] : process->threads) settle(*thread);
+}
+
+// A thread at a site it has dealt with steps over it. With a signal to deliver the handler comes
+// first; the site is remembered, so that coming back from the handler is not a second hit.
+void Engine::start(Thread& thread) {
+  if (thread.passed_site && !thread.group_stopped) {
+    auto regs = general(thread);
+    if (!regs) return;
+    Site* site = thread.process->space->sites.find(*thread.passed_site);
+    const bool there = site != nullptr && (*regs)->pc() == *thread.passed_site;
+    if (there && thread.signal == 0) return step_over_site(thread, *site);
+    if (there) thread.passed_states.push_back(**regs);
+    thread.passed_site.reset();
+  }
+  resume_in_kernel(thread, how_wanted(thread));
+}
+
+ResumeHow Engine::how_wanted(const Thread& thread) const {
+  if (thread.group_stopped) return ResumeHow::listen;
+  if (thread.want == Want::step || thread.want == Want::range) return ResumeHow::step;
+  return thread.process->caught_syscalls ? ResumeHow::syscall : ResumeHow::run;
+}
+
+// ESRCH here means that the thread is dying (SIGKILL ends even a ptrace stop): its exit status will
+// come by wait(), so it counts as running.
+void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
+  forget_restart(thread);
+  (void)flush(thread);
+  load_hardware(thread);
+  (void)tracee_.resume(thread.tid, how, how == ResumeHow::listen ? 0 : thread.signal);
+  thread.running = true;
+  thread.interrupted = false;
+  thread.stepped = how == ResumeHow::step;
+  if (how != ResumeHow::listen) thread.signal = 0;
+  thread.stop_signal = 0;
+  thread.in_vfork = std::exchange(thread.in_vfork_next, false);
+  if (!thread.in_vfork) thread.general.reset();
+  // Another stop may have come in front of the interrupt, which takes that one off (kernel/signal.c,
+  // ptrace_stop clears JOBCTL_TRAP_STOP).
+  if (thread.stop_request || (gate_ && !thread.process->hidden)) request_interrupt(thread);
+}
+
+// Whether an interrupted call starts again after a handler is the handler's choice (SA_RESTART), and
+// not to be seen from here. If it does, the site counts as hit again: the program executes its
+// instruction a second time.
+void Engine::forget_restart(Thread& thread) {
+  if (!thread.restarting || thread.signal == 0 || thread.passed_states.empty()) return;
+  if (catches_signal(thread.process->pid, thread.signal)) thread.passed_states.pop_back();
+}
+
+void Engine::request_interrupt(Thread& thread) {
+  if (!thread.running || thread.interrupted) return;
+  thread.interrupted = tracee_.interrupt(thread.tid).has_value();
+}
+
+}  // namespace stub

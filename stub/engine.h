@@ -1,0 +1,279 @@
+// The debugger proper: processes, threads, breakpoints, and what happens at each stop.
+//
+// Inside, every thread is on its own (non-stop). A thread's state says what should become of it, and
+// one function, settle(), brings the kernel in line with that state: a stopped thread that may run is
+// resumed, with its step over a breakpoint where one is due. Each event only changes state and
+// settles. All-stop is a gate in front of settle(): when a report is ready, the gate closes, the
+// others are interrupted, and the report is handed out when all are at rest. What they ran into
+// meanwhile stays queued, in order, until the client resumes them.
+#pragma once
+
+#include <bitset>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "arch/registers.h"
+#include "stub/inferior.h"
+#include "stub/site_program.h"
+#include "stub/stop.h"
+#include "stub/step_over.h"
+#include "stub/stop_policy.h"
+#include "stub/thread.h"
+#include "stub/tracee.h"
+#include "stub/wait_status.h"
+
+namespace stub {
+
+// One action of vCont with the threads it is for. No tid: all threads of the process; no pid: all.
+struct ResumeAction {
+  enum class Kind : std::uint8_t { run, step, range, stop } kind = Kind::run;
+  int signal = 0;  // host number, delivered on resuming
+  Address range_start, range_end;
+  std::optional<Pid> pid;
+  std::optional<Tid> tid;
+};
+
+// Which events the client wants to be told of (qSupported, QThreadEvents, QThreadOptions).
+struct EventInterest {
+  bool fork = false;
+  bool vfork = false;
+  bool exec = false;
+  bool threads = false;     // QThreadEvents
+  bool no_resumed = false;  // `N`
+};
+
+// QThreadOptions bits.
+inline constexpr unsigned thread_option_clone = 1;
+inline constexpr unsigned thread_option_exit = 2;
+
+struct RegisterParts {
+  bool xstate = false;  // else general registers only
+};
+
+enum class Verdict : std::uint8_t { report, pass };
+
+// Trace state variables of agent expressions, for the session's lifetime.
+class TraceVariables final : public rsp::AgentVariables {
+ public:
+  std::int64_t get(unsigned number) override;
+  void set(unsigned number, std::int64_t value) override;
+
+ private:
+  std::map<unsigned, std::int64_t> values_;
+};
+
+std::uint64_t now_ns();  // CLOCK_MONOTONIC
+
+class Engine {
+ public:
+  explicit Engine(Tracee& tracee);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // ---- events ----------------------------------------------------------------------------------
+  // Drains wait() and handles what it finds. Called whenever SIGCHLD was seen, and after requests.
+  void on_child_event();
+  // The next stop to tell the client, oldest first. In all-stop only when every thread is at rest;
+  // after it all threads are held until resume().
+  std::optional<StopReport> take_report();
+  // Output of breakpoint commands since the last call.
+  std::string take_console();
+  // What conditions and commands refer to by $name; definitions are the session's.
+  TraceVariables& trace_variables() { return trace_variables_; }
+
+  // ---- mode and interest -----------------------------------------------------------------------
+  bool non_stop() const { return non_stop_; }
+  // To all-stop: all threads are stopped without a report, and queued reports are kept.
+  void set_non_stop(bool on);
+  void set_interest(const EventInterest& interest) { interest_ = interest; }
+  void set_pass_signals(const std::bitset<65>& signals) { pass_signals_ = signals; }
+  void set_program_signals(const std::bitset<65>& signals) { program_signals_ = signals; }
+  // QThreadOptions: bits for the matching threads (no tid: all of the process; no pid: all).
+  void set_thread_options(unsigned options, std::optional<Pid> pid, std::optional<Tid> tid);
+  // QCatchSyscalls: nullopt is off, an empty set is all.
+  Result<void> catch_syscalls(Pid pid, std::optional<std::set<std::uint64_t>> numbers);
+
+  // ---- processes -------------------------------------------------------------------------------
+  // Takes over a process that launch() left stopped at its first instruction.
+  void adopt_launched(Pid pid);
+  // All-stop: returns with every thread stopped. Non-stop: nothing is stopped.
+  Result<void> attach(Pid pid);
+  // Sites and area are taken away, each thread leaves with its own PC and signal.
+  // `stay_stopped` (LLDB's D1): the process is left with SIGSTOP.
+  Result<void> detach(Pid pid, bool stay_stopped = false);
+  Result<void> kill(Pid pid);
+  std::vector<Pid> processes() const;           // those the client knows of, in order of arrival
+  const Inferior* find(Pid pid) const;
+  std::vector<Tid> threads(Pid pid) const;      // ascending
+  const Thread* find(Tid tid) const;
+  std::optional<Pid> process_of(Tid tid) const;
+
+  // ---- running and stopping --------------------------------------------------------------------
+  // vCont. Leftmost match wins; threads without a match stay as they are. All-stop: when a matching
+  // thread has a stop queued already, nothing moves and that stop is the next report.
+  Result<void> resume(std::span<const ResumeAction> actions);
+  // Ctrl-C: one running thread is stopped and reported with SIGINT, without any signal being sent.
+  // Prefers `prefer` when that thread runs.
+  Result<void> interrupt(std::optional<Tid> prefer);
+  bool any_resumed() const;  // some thread runs, in the client's eyes
+
+  // ---- state of threads ------------------------------------------------------------------------
+  // Errors: thread_gone; refused when the thread runs.
+  Result<x86::RegisterFile> read_registers(Tid tid, RegisterParts parts);
+  // A changed PC means the thread hits a breakpoint that is there.
+  Result<void> write_registers(Tid tid, const x86::RegisterFile& file, RegisterParts parts);
+  Result<siginfo_t> siginfo(Tid tid);
+  Result<void> set_siginfo(Tid tid, const siginfo_t& info);
+  x86::Mode mode(Pid pid) const;
+
+  // ---- memory ----------------------------------------------------------------------------------
+  // Bytes moved from the front; the program's own bytes, never ours. Works while threads run.
+  std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to);
+  std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from);
+
+  // ---- points ----------------------------------------------------------------------------------
+  // Z0/z0: idempotent; a second insert replaces conditions and commands. Nobody is stopped.
+  Result<void> insert_breakpoint(Pid pid, Address at, SiteProgram program);
+  Result<void> remove_breakpoint(Pid pid, Address at);
+  // Z1-Z4, at most four slices of 1 to 8 bytes. Running threads are interrupted for a moment, since
+  // debug registers can only be set in a stopped one.
+  Result<void> insert_hardware(Pid pid, rsp::PointType type, Address at, std::uint64_t length,
+                               SiteProgram program);
+  Result<void> remove_hardware(Pid pid, rsp::PointType type, Address at, std::uint64_t length);
+
+  Tracee& tracee() { return tracee_; }
+
+  // When on_child_event() wants to be called again without SIGCHLD: at once while there is more to
+  // drain than is done in one call; soon while it waits for something that no signal announces (a
+  // leader that has become a zombie while its threads live on).
+  std::optional<std::chrono::milliseconds> poll_after() const;
+
+ private:
+
+  // engine.cc: events in, state settled.
+  void on_wait(const WaitResult& result);
+  void on_unknown(const WaitResult& result);
+  void handle_deaths();
+  bool lane_is_busy() const;
+  void settle(Thread& thread);
+  void settle_all();
+  bool may_run(const Thread& thread) const;
+  void start(Thread& thread);
+  void resume_in_kernel(Thread& thread, ResumeHow how);
+  void forget_restart(Thread& thread);
+  void request_interrupt(Thread& thread);
+  ResumeHow how_wanted(const Thread& thread) const;
+
+  // engine_stops.cc: what a stop means, and doing what the policy says.
+  void on_stop(Thread& thread, const WaitStatus& status);
+  void handle_stop(Thread& thread, const WaitStatus& status);
+  bool trap_comes_first(Thread& thread, const WaitStatus& status);
+  bool finish_in_slot(Thread& thread);
+  void reset_after_stop(Thread& thread, const WaitStatus& status);
+  bool make_canonical(Thread& thread, const WaitStatus& status, StopFacts& facts);
+  void repair_siginfo(Thread& thread, Address slot_pc);
+  void gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slot);
+  void gather_facts(Thread& thread, StopFacts& facts);
+  void perform(Thread& thread, const StopFacts& facts, Action action);
+  void hit_site(Thread& thread);
+  void pass_site(Thread& thread);
+  void finish_step(Thread& thread);
+  Verdict evaluate(const Thread& thread, const SiteProgram& program);  // engine_conditions.cc
+  void report_syscall(Thread& thread);
+  bool inside_range(const Thread& thread) const;
+
+  // engine_events.cc: threads and processes come and go.
+  void on_event(Thread& thread, PtraceEvent event);
+  void on_clone(Thread& parent, Tid child);
+  void on_fork(Thread& parent, Pid child, bool vfork);
+  void on_vfork_done(Thread& parent);
+  void on_exec(Thread& thread);
+  void on_exit(Thread& thread, const WaitStatus& status);
+  void forget_exited(Thread& thread, const WaitStatus& status);
+  void on_process_exit(Inferior& process, const WaitStatus& status);
+  void remove_thread(Thread& thread);
+  void remove_process(Inferior& process);
+  void let_go(Inferior& process);
+  void check_zombie_leaders();
+  bool is_zombie_leader(const Thread& thread) const;
+  void report_if_none_resumed();
+  void dispatch_early(Tid tid, bool wait);
+  void deaths_or_stop(const WaitResult& result);
+  void release_orphans(const AddressSpace& space);
+
+  // engine_step.cc: over a site.
+  void step_over_site(Thread& thread, Site& site);
+  void begin_in_place(Thread& thread, Site& site);
+  void advance_in_place(AddressSpace& space);
+  void end_in_place(Thread& thread);
+  void finish_emulated_step(Thread& thread);
+  bool stop_others(AddressSpace& space, const Thread& stepping);
+  std::size_t count_threads(const AddressSpace& space) const;
+
+  // engine_hardware.cc: debug registers.
+  void load_hardware(Thread& thread);
+  void unload_hardware(Thread& thread);
+  bool hardware_triggered(const Thread& thread);
+  void hit_hardware(Thread& thread);
+  void reload_hardware(AddressSpace& space);
+
+  // engine_resume.cc: the client's side of running.
+  void queue_stop(Thread& thread, Stop stop);
+  void drop_reports(Tid tid);
+  void drop_reports_of(Thread& thread, StopKind kind);
+  void disown_child(const Stop& stop);
+  bool still_valid(const StopReport& report);
+  void close_gate();
+  void release_bystanders();
+  bool at_rest() const;
+  void hold_after(const StopReport& report, Thread* stopped);
+  void apply(const ResumeAction& action, Thread& thread);
+
+  // engine_process.cc, engine_state.cc.
+  void forget_passed(const AddressSpace& space, Address at);
+  Inferior& add_process(Pid pid, std::shared_ptr<AddressSpace> space);
+  Thread& add_thread(Inferior& process, Tid tid);
+  std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
+  void join(Inferior& process, std::shared_ptr<AddressSpace> space);
+  Result<void> seize_all(Inferior& process);
+  bool pump(const std::function<bool()>& done, int milliseconds);
+  void detach_thread(Thread& thread);
+  bool stop_all_of(Inferior& process);
+  void remove_areas(Inferior& process);
+  Thread* thread(Tid tid);
+  Inferior* process(Pid pid);
+  Result<x86::GeneralRegisters*> general(Thread& thread);
+  Result<void> flush(Thread& thread);
+
+  Tracee& tracee_;
+  StepOver step_over_;
+  std::map<Pid, std::unique_ptr<Inferior>> processes_;
+  std::vector<Pid> order_;  // of arrival
+  std::unordered_map<Tid, Thread*> threads_;
+  std::deque<WaitResult> deaths_;  // waited for in the middle of something else
+  std::vector<Tid> orphaned_;      // children disowned; looked at when nothing is being walked
+  std::map<Tid, int> early_stops_;  // statuses of threads whose parent has not told of them yet
+
+  bool non_stop_ = false;
+  bool more_events_ = false;   // the last drain ended before there was nothing left
+  bool gate_ = false;          // all-stop: a report is ready or being made ready, nothing is resumed
+  std::deque<StopReport> reports_;
+  std::string console_;
+  TraceVariables trace_variables_;
+  EventInterest interest_;
+  std::bitset<65> pass_signals_;
+  std::optional<std::bitset<65>> program_signals_;  // nullopt: all are delivered on detach
+  std::map<Tid, unsigned> thread_options_;
+};
+
+}  // namespace stub

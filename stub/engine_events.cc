@@ -1,0 +1,298 @@
+// Threads and processes come and go: clone, fork, vfork, exec, exit.
+#include <algorithm>
+#include <utility>
+
+#include "stub/engine.h"
+#include "stub/proc_fs.h"
+
+namespace stub {
+
+void Engine::on_event(Thread& thread, PtraceEvent event) {
+  const auto message = tracee_.event_message(thread.tid);
+  if (!message) {  // killed at this very stop
+    thread.running = true;
+    return;
+  }
+  const std::uint64_t value = *message;
+  switch (event) {
+    case PtraceEvent::clone:
+      return on_clone(thread, Tid{static_cast<pid_t>(value)});
+    case PtraceEvent::fork:
+      return on_fork(thread, Pid{static_cast<pid_t>(value)}, false);
+    case PtraceEvent::vfork:
+      return on_fork(thread, Pid{static_cast<pid_t>(value)}, true);
+    case PtraceEvent::vfork_done:
+      return on_vfork_done(thread);
+    case PtraceEvent::exec:
+      return on_exec(thread);
+    case PtraceEvent::stop:
+      return settle(thread);
+  }
+  settle(thread);  // an event of a newer kernel that we did not ask for
+}
+
+// The new thread has been seized by the kernel; its first stop may have come already. A clone without
+// CLONE_THREAD is a process of its own, whatever the event is called.
+void Engine::on_clone(Thread& parent, Tid child) {
+  const auto status = proc_fs::status(child);
+  if (status && status->tgid != parent.process->pid)
+    return on_fork(parent, status->tgid, false);
+  Thread& created = add_thread(*parent.process, child);
+  created.want = Want::run;
+  const auto option = thread_options_.find(parent.tid);
+  const bool cloned_report = option != thread_options_.end() &&
+                             (option->second & thread_option_clone) != 0;
+  if (option != thread_options_.end()) thread_options_[child] = option->second;
+  if (cloned_report) {
+    created.want = Want::hold;
+    queue_stop(parent, {.kind = StopKind::cloned,
+                        .signal = SIGTRAP,
+                        .value = static_cast<std::uint64_t>(raw(child))});
+  } else {
+    created.announce = interest_.threads;
+    settle(parent);
+  }
+  dispatch_early(child, cloned_report);
+}
+
+// The first stop of a new thread, if it came before its parent's event; `wait`: the client is about
+// to be told of the thread and may ask for its registers, so the stop is waited for. It is certain
+// to come at once, or the thread's death is.
+void Engine::dispatch_early(Tid tid, bool wait) {
+  if (const auto early = early_stops_.extract(tid); !early.empty())
+    deaths_or_stop({tid, early.mapped()});
+  else if (wait)
+    if (const auto first = tracee_.wait_for(tid)) deaths_or_stop(*first);
+}
+
+// A death changes the set of threads, which a caller up the stack may be walking through.
+void Engine::deaths_or_stop(const WaitResult& result) {
+  const WaitStatus status = decode_wait_status(result.status);
+  if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status))
+    deaths_.push_back(result);
+  else
+    on_wait(result);
+}
+
+// The child of a fork has a copy of our bytes in its memory (the area is not copied), the child of a
+// vfork runs on its parent's. A child the client does not follow is let go at its first stop, clean;
+// a vfork child only at its exec, because the sites it may run into stay in for the parent.
+void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
+  Inferior& origin = *parent.process;
+  const bool followed = !origin.hidden && (vfork ? interest_.vfork : interest_.fork);
+  // clone(CLONE_VM) without CLONE_VFORK is announced as a fork.
+  const bool shares_memory = vfork || tracee_.shares_memory(origin.pid, child);
+  std::shared_ptr<AddressSpace> space = origin.space;
+  if (!shares_memory) {
+    space = std::make_shared<AddressSpace>(tracee_, origin.space->mode);
+    space->sites.copy_from(origin.space->sites);
+    space->parent_areas = origin.space;
+    space->hardware = origin.space->hardware;
+  }
+  Inferior& process = add_process(child, std::move(space));
+  process.origin = origin.origin;
+  process.lifetime = origin.lifetime;
+  process.hidden = !followed;
+  process.release_at_stop = !followed && !shares_memory;
+  if (shares_memory) process.vfork_parent = origin.pid;
+  Thread& leader = add_thread(process, leader_of(child));
+  leader.want = followed ? Want::hold : Want::run;
+  parent.in_vfork_next = vfork;
+  dispatch_early(leader_of(child), followed);
+  if (followed)
+    queue_stop(parent, {.kind = vfork ? StopKind::vfork : StopKind::fork,
+                        .signal = SIGTRAP,
+                        .value = static_cast<std::uint64_t>(raw(child))});
+  else
+    settle(parent);
+}
+
+void Engine::on_vfork_done(Thread& parent) {
+  if (interest_.vfork && !parent.process->hidden)
+    return queue_stop(parent, {.kind = StopKind::vfork_done, .signal = SIGTRAP});
+  settle(parent);
+}
+
+// The whole process has a new memory image. All other threads are gone without a word, and the one
+// that called exec has the leader's id now (ptrace(2), "execve(2) under ptrace").
+void Engine::on_exec(Thread& reported) {
+  Inferior& process = *reported.process;
+  const auto former = tracee_.event_message(reported.tid);
+  Thread* caller = former ? thread(Tid{static_cast<pid_t>(*former)}) : nullptr;
+  const Want want = caller ? caller->want : Want::run;
+  const auto stop_request = caller ? caller->stop_request : std::nullopt;
+  reported.want = Want::hold;  // until all is in place
+  std::vector<Thread*> others;
+  for (auto& [tid, other] : process.threads)
+    if (other.get() != &reported) others.push_back(other.get());
+  for (Thread* other : others) remove_thread(*other);
+  drop_reports(reported.tid);
+  tracee_.forget_memory(process.pid);
+  const auto regs = tracee_.registers(reported.tid);
+  join(process, new_space(regs ? regs->mode() : process.space->mode));
+  const Tid tid = reported.tid;
+  reported = Thread();
+  reported.tid = tid;
+  reported.process = &process;
+  reported.running = false;
+  if (regs) reported.general = *regs;
+  reported.want = want;
+  reported.stop_request = stop_request;
+  process.vfork_parent.reset();
+  if (process.hidden) return let_go(process);
+  if (!interest_.exec) return settle(reported);
+  const auto path = proc_fs::executable(process.pid);
+  queue_stop(reported,
+             {.kind = StopKind::exec, .signal = SIGTRAP, .path = path.value_or(std::string())});
+}
+
+void Engine::on_exit(Thread& thread, const WaitStatus& status) {
+  const auto space = thread.process->space;
+  const bool lane_was_busy = !space->in_place.queue.empty();
+  if (thread.in_place_step) end_in_place(thread);
+  forget_exited(thread, status);
+  if (lane_was_busy) advance_in_place(*space);
+}
+
+void Engine::forget_exited(Thread& thread, const WaitStatus& status) {
+  Inferior& process = *thread.process;
+  if (raw(thread.tid) == raw(process.pid)) return on_process_exit(process, status);
+  const auto option = thread_options_.find(thread.tid);
+  const bool wanted = interest_.threads || (option != thread_options_.end() &&
+                                            (option->second & thread_option_exit) != 0);
+  const Tid tid = thread.tid;
+  const bool was_resumed = thread.want != Want::hold;
+  const bool asked_to_stop = thread.stop_request == SIGINT;
+  const bool told = wanted && !process.hidden && !process.exiting;
+  remove_thread(thread);
+  if (told) {
+    const auto* exited = std::get_if<Exited>(&status);
+    reports_.push_back({process.pid, tid,
+                        {.kind = StopKind::thread_exited,
+                         .value = exited ? static_cast<std::uint64_t>(exited->code) : 0}});
+    if (!non_stop_) close_gate();
+  }
+  // The Ctrl-C it was to answer is still to be answered.
+  if (asked_to_stop && !process.exiting) (void)interrupt(std::nullopt);
+  if (was_resumed) report_if_none_resumed();
+}
+
+void Engine::on_process_exit(Inferior& process, const WaitStatus& status) {
+  const Pid pid = process.pid;
+  const bool told = !process.hidden && !process.exiting;
+  const auto space = process.space;
+  remove_process(process);
+  release_orphans(*space);
+  if (!told) return;
+  Stop stop;
+  if (const auto* exited = std::get_if<Exited>(&status)) {
+    stop.kind = StopKind::process_exited;
+    stop.value = static_cast<std::uint64_t>(exited->code);
+  } else {
+    stop.kind = StopKind::process_killed;
+    stop.signal = std::get<Killed>(status).signal;
+  }
+  reports_.push_back({pid, leader_of(pid), stop});
+  if (!non_stop_) close_gate();
+}
+
+// Children of threads that died before their event could be seen: nobody will announce them. They
+// have a copy of the dead program's memory.
+void Engine::release_orphans(const AddressSpace& space) {
+  std::erase_if(early_stops_, [&](const auto& early) {
+    const auto child = proc_fs::status(early.first);
+    if (!child) return true;
+    if (process(child->tgid) != nullptr || process(child->ppid) != nullptr) return false;
+    Inferior orphan;
+    orphan.pid = child->tgid;
+    orphan.space = new_space(space.mode);
+    Thread leader;
+    leader.tid = early.first;
+    leader.process = &orphan;
+    if (const auto regs = tracee_.registers(early.first)) {
+      leader.general = *regs;
+      (void)step_over_.leave_slot(leader, space);
+      (void)flush(leader);
+      space.sites.restore_all(orphan.pid);
+    }
+    (void)tracee_.detach(early.first, 0);
+    return true;
+  });
+}
+
+void Engine::remove_thread(Thread& gone) {
+  const Tid tid = gone.tid;
+  AddressSpace& space = *gone.process->space;
+  const bool lane_was_busy = !space.in_place.queue.empty();
+  drop_reports(tid);
+  thread_options_.erase(tid);
+  threads_.erase(tid);
+  std::erase(space.in_place.queue, tid);
+  gone.process->threads.erase(tid);
+  if (lane_was_busy) advance_in_place(space);
+}
+
+void Engine::remove_process(Inferior& gone) {
+  const Pid pid = gone.pid;
+  const auto space = gone.space;
+  const bool lane_was_busy = !space->in_place.queue.empty();
+  for (auto& [tid, member] : gone.threads) {
+    drop_reports(tid);
+    thread_options_.erase(tid);
+    threads_.erase(tid);
+    std::erase(gone.space->in_place.queue, tid);
+  }
+  std::erase(gone.space->users, &gone);
+  std::erase(order_, pid);
+  tracee_.forget_memory(pid);
+  processes_.erase(pid);
+  if (lane_was_busy) advance_in_place(*space);
+}
+
+// A process we have no business with any more: nothing of ours is left in its memory, and it runs on
+// untraced. Threads that cannot stop now (asleep in vfork) are let go when they do.
+void Engine::let_go(Inferior& process) {
+  if (process.space->users.size() == 1) process.space->sites.restore_all(process.pid);
+  process.hidden = true;
+  process.exiting = false;
+  process.release_at_stop = true;
+  std::vector<Thread*> stopped;
+  for (auto& [tid, member] : process.threads)
+    if (!member->running) stopped.push_back(member.get());
+  for (Thread* member : stopped) {
+    detach_thread(*member);
+    remove_thread(*member);
+  }
+  if (process.threads.empty()) remove_process(process);
+}
+
+// A leader that has called pthread_exit stays as a zombie until its threads are gone; it cannot stop
+// and is no thread any more for the client.
+void Engine::check_zombie_leaders() {
+  std::vector<Thread*> zombies;
+  for (auto& [pid, process] : processes_) {
+    Thread* leader = thread(leader_of(pid));
+    if (leader != nullptr && is_zombie_leader(*leader)) zombies.push_back(leader);
+  }
+  for (Thread* leader : zombies) {
+    const bool asked_to_stop = leader->stop_request == SIGINT;
+    remove_thread(*leader);
+    if (asked_to_stop) (void)interrupt(std::nullopt);
+  }
+}
+
+// `N`: the client waits for a stop that cannot come any more.
+void Engine::report_if_none_resumed() {
+  if (!interest_.no_resumed || non_stop_ || !reports_.empty()) return;
+  bool any = false;
+  for (const auto& [pid, process] : processes_) {
+    if (process->hidden) continue;
+    for (const auto& [tid, member] : process->threads) {
+      if (member->want != Want::hold) return;
+      any = true;
+    }
+  }
+  if (any) reports_.push_back({Pid{}, Tid{}, {.kind = StopKind::no_resumed}});
+}
+
+}  // namespace stub

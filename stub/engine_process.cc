@@ -1,0 +1,270 @@
+// Taking on processes and letting them go.
+#include <csignal>
+#include <ctime>
+
+#include "stub/engine.h"
+#include "stub/proc_fs.h"
+#include "stub/ptrace_refusal.h"
+#include "stub/ssol_mapping.h"
+
+namespace stub {
+namespace {
+
+constexpr int stop_patience_ms = 5000;  // a thread in uninterruptible sleep may take longer
+constexpr int kill_patience_ms = 10000;
+
+void sleep_us(long microseconds) {
+  const timespec pause{0, microseconds * 1000};
+  nanosleep(&pause, nullptr);
+}
+
+}  // namespace
+
+// ---- bookkeeping -------------------------------------------------------------------------------
+
+Thread* Engine::thread(Tid tid) {
+  const auto found = threads_.find(tid);
+  return found == threads_.end() ? nullptr : found->second;
+}
+
+Inferior* Engine::process(Pid pid) {
+  const auto found = processes_.find(pid);
+  return found == processes_.end() ? nullptr : found->second.get();
+}
+
+const Thread* Engine::find(Tid tid) const {
+  const auto found = threads_.find(tid);
+  return found == threads_.end() || found->second->process->hidden ? nullptr : found->second;
+}
+
+const Inferior* Engine::find(Pid pid) const {
+  const auto found = processes_.find(pid);
+  return found == processes_.end() || found->second->hidden ? nullptr : found->second.get();
+}
+
+std::optional<Pid> Engine::process_of(Tid tid) const {
+  const Thread* known = find(tid);
+  return known ? std::optional(known->process->pid) : std::nullopt;
+}
+
+std::vector<Pid> Engine::processes() const {
+  std::vector<Pid> visible;
+  for (const Pid pid : order_)
+    if (find(pid) != nullptr) visible.push_back(pid);
+  return visible;
+}
+
+// No event tells that the leader has become a zombie while others live on.
+bool Engine::is_zombie_leader(const Thread& thread) const {
+  if (!thread.running || thread.tid != leader_of(thread.process->pid) ||
+      thread.process->threads.size() < 2)
+    return false;
+  const auto stat = proc_fs::stat(thread.tid);
+  return stat && stat->state == 'Z';
+}
+
+std::vector<Tid> Engine::threads(Pid pid) const {
+  std::vector<Tid> tids;
+  if (const Inferior* known = find(pid))
+    for (const auto& [tid, member] : known->threads)
+      if (!is_zombie_leader(*member)) tids.push_back(tid);
+  return tids;
+}
+
+std::shared_ptr<AddressSpace> Engine::new_space(x86::Mode mode) {
+  return std::make_shared<AddressSpace>(tracee_, mode);
+}
+
+void Engine::join(Inferior& process, std::shared_ptr<AddressSpace> space) {
+  if (process.space) std::erase(process.space->users, &process);
+  process.space = std::move(space);
+  process.space->users.push_back(&process);
+}
+
+Inferior& Engine::add_process(Pid pid, std::shared_ptr<AddressSpace> space) {
+  auto& place = processes_[pid];
+  place = std::make_unique<Inferior>();
+  place->pid = pid;
+  order_.push_back(pid);
+  join(*place, std::move(space));
+  return *place;
+}
+
+Thread& Engine::add_thread(Inferior& process, Tid tid) {
+  auto& place = process.threads[tid];
+  if (!place) {
+    place = std::make_unique<Thread>();
+    place->tid = tid;
+    place->process = &process;
+    place->newborn = true;
+    place->seen_epoch = process.space->areas.epoch();
+    threads_[tid] = place.get();
+  }
+  return *place;
+}
+
+// Handles events until `done` or the time is up.
+bool Engine::pump(const std::function<bool()>& done, int milliseconds) {
+  const std::uint64_t end = now_ns() + static_cast<std::uint64_t>(milliseconds) * 1'000'000u;
+  long pause_us = 20;
+  while (true) {
+    on_child_event();
+    if (done()) return true;
+    if (now_ns() > end) return false;
+    check_zombie_leaders();
+    sleep_us(pause_us);
+    pause_us = std::min(pause_us * 2, 2000l);
+  }
+}
+
+// ---- launch and attach -------------------------------------------------------------------------
+
+void Engine::adopt_launched(Pid pid) {
+  const Tid tid = leader_of(pid);
+  const auto regs = tracee_.registers(tid);
+  Inferior& launched =
+      add_process(pid, new_space(regs ? regs->mode() : x86::Mode::amd64));
+  launched.origin = Inferior::Origin::launched;
+  launched.lifetime = Lifetime::exit_kill;
+  Thread& leader = add_thread(launched, tid);
+  leader.newborn = false;
+  leader.running = false;
+  if (regs) leader.general = *regs;
+  leader.last_stop = Stop{.kind = StopKind::signal, .signal = SIGTRAP};
+}
+
+// The list of threads is read again until a pass finds no new one: those that are created meanwhile
+// by a seized thread are seized by the kernel, those of one not yet seized appear in the next pass.
+Result<void> Engine::seize_all(Inferior& process) {
+  bool found_new = true;
+  while (found_new) {
+    found_new = false;
+    const auto tids = proc_fs::threads(process.pid);
+    if (!tids) return tl::unexpected(tids.error());
+    for (const Tid tid : *tids) {
+      if (thread(tid) != nullptr) continue;
+      const auto seized = tracee_.seize(tid, process.lifetime);
+      if (!seized && tid == leader_of(process.pid)) return seized;
+      if (!seized) continue;  // gone, or seized by the kernel and about to be announced
+      found_new = true;
+      Thread& created = add_thread(process, tid);
+      created.newborn = false;
+      created.want = Want::run;
+      if (gate_) request_interrupt(created);
+    }
+    const Pid pid = process.pid;
+    on_child_event();
+    if (this->process(pid) == nullptr)
+      return fail(Errc::thread_gone, "The process has exited", ESRCH);
+  }
+  return {};
+}
+
+Result<void> Engine::attach(Pid pid) {
+  if (process(pid) != nullptr) return fail(Errc::refused, "Already attached to that process");
+  const auto status = proc_fs::status(leader_of(pid));
+  if (status && raw(status->tgid) != raw(pid))
+    return fail(Errc::refused, "That is a thread; attach to its process " +
+                                   std::to_string(raw(status->tgid)) + " instead");
+  Inferior& attached = add_process(pid, new_space(x86::Mode::amd64));
+  const bool gate_before = gate_;
+  gate_ = !non_stop_;
+  if (auto seized = seize_all(attached); !seized) {
+    const int error =
+        seized.error().code == Errc::thread_gone ? ESRCH : seized.error().sys_errno;
+    if (process(pid) != nullptr) remove_process(attached);
+    gate_ = gate_before;
+    return fail(Errc::refused, cannot_attach(raw(pid), error), error);
+  }
+  if (const auto size = proc_fs::word_size(pid); size && *size == 4)
+    join(attached, new_space(x86::Mode::i386));
+  if (non_stop_) return {};
+  pump([&] { return process(pid) == nullptr || at_rest(); }, stop_patience_ms);
+  if (process(pid) == nullptr) return fail(Errc::thread_gone, "The process has exited", ESRCH);
+  for (auto& [tid, member] : attached.threads) {
+    member->want = Want::hold;
+    member->last_stop = Stop{.kind = StopKind::signal, .signal = 0};
+  }
+  gate_ = gate_before;
+  return {};
+}
+
+// ---- letting go --------------------------------------------------------------------------------
+
+bool Engine::stop_all_of(Inferior& process) {
+  const auto rest = [&] {
+    for (const auto& [tid, member] : process.threads)
+      if (member->running && !member->in_vfork) return false;
+    return true;
+  };
+  const Pid pid = process.pid;
+  for (auto& [tid, member] : process.threads) request_interrupt(*member);
+  return pump([&] { return this->process(pid) == nullptr || rest(); }, stop_patience_ms);
+}
+
+// A signal that the program was about to receive goes with it, unless the client has said that the
+// program is not to see it.
+void Engine::detach_thread(Thread& thread) {
+  (void)flush(thread);
+  unload_hardware(thread);
+  const int signal = thread.signal != 0 ? thread.signal : thread.stop_signal;
+  const bool deliver =
+      signal != SIGTRAP && (!program_signals_ || program_signals_->test(
+                                                     static_cast<std::size_t>(signal)));
+  (void)tracee_.detach(thread.tid, deliver ? signal : 0);
+}
+
+Result<void> Engine::detach(Pid pid, bool stay_stopped) {
+  Inferior* leaving = process(pid);
+  if (leaving == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  leaving->exiting = true;
+  // A vfork child's memory is its parent's, and so are the sites in it: it stays with us, hidden,
+  // until it execs.
+  if (leaving->space->users.size() > 1 && leaving->vfork_parent) {
+    leaving->exiting = false;
+    leaving->hidden = true;
+    for (auto& [tid, member] : leaving->threads) {
+      drop_reports(tid);
+      member->want = Want::run;
+    }
+    settle_all();
+    return {};
+  }
+  leaving->space->sites.restore_all(pid);
+  const bool all_stopped = stop_all_of(*leaving);
+  leaving = process(pid);
+  if (leaving == nullptr) return {};
+  leaving->space->sites.restore_all(pid);  // an in-place step may just have put its byte back
+  leaving->space->sites.clear();
+  if (all_stopped && leaving->space->users.size() == 1) remove_areas(*leaving);
+  handle_deaths();
+  leaving = process(pid);
+  if (leaving == nullptr) return {};
+  if (stay_stopped) (void)tracee_.send_signal(leader_of(pid), SIGSTOP);
+  let_go(*leaving);
+  return {};
+}
+
+// Everybody is stopped outside the areas. A thread inside a system call cannot make another one.
+void Engine::remove_areas(Inferior& process) {
+  std::optional<WaitResult> death;
+  for (auto& [tid, member] : process.threads) {
+    if (member->running || member->mid_syscall) continue;
+    (void)flush(*member);
+    unmap_areas(tracee_, *process.space, *member, death);
+    break;
+  }
+  if (death) deaths_.push_back(*death);
+}
+
+Result<void> Engine::kill(Pid pid) {
+  Inferior* dying = process(pid);
+  if (dying == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  dying->exiting = true;
+  (void)tracee_.kill(pid);
+  // Hidden vfork children run on the memory of the dead; they go on by themselves.
+  pump([&] { return process(pid) == nullptr; }, kill_patience_ms);
+  return {};
+}
+
+}  // namespace stub

@@ -1,0 +1,281 @@
+// The client's side of running: vCont, interrupts, and the queue of reports.
+#include <algorithm>
+#include <utility>
+
+#include "stub/engine.h"
+
+namespace stub {
+namespace {
+
+bool matches(const ResumeAction& action, const Thread& thread) {
+  if (action.tid) return *action.tid == thread.tid;
+  return !action.pid || *action.pid == thread.process->pid;
+}
+
+bool is_process_event(StopKind kind) {
+  return kind == StopKind::process_exited || kind == StopKind::process_killed ||
+         kind == StopKind::no_resumed || kind == StopKind::thread_exited;
+}
+
+}  // namespace
+
+// ---- reports -----------------------------------------------------------------------------------
+
+void Engine::queue_stop(Thread& thread, Stop stop) {
+  if (thread.process->hidden || thread.process->exiting) return settle(thread);
+  thread.stop_pending = true;
+  thread.stop_request.reset();
+  reports_.push_back({thread.process->pid, thread.tid, std::move(stop)});
+  if (!non_stop_) close_gate();
+  if (!thread.process->space->in_place.queue.empty())
+    advance_in_place(*thread.process->space);
+}
+
+// A child that the client will never hear of now is let go, or let run.
+void Engine::disown_child(const Stop& stop) {
+  if (stop.kind == StopKind::cloned) {
+    if (Thread* created = thread(Tid{static_cast<pid_t>(stop.value)})) created->want = Want::run;
+    return;
+  }
+  if (stop.kind != StopKind::fork && stop.kind != StopKind::vfork) return;
+  Inferior* child = process(Pid{static_cast<pid_t>(stop.value)});
+  if (child == nullptr) return;
+  child->hidden = true;
+  child->release_at_stop = stop.kind == StopKind::fork;
+  for (auto& [tid, member] : child->threads) {
+    member->want = Want::run;
+    orphaned_.push_back(tid);
+  }
+}
+
+void Engine::drop_reports(Tid tid) {
+  std::erase_if(reports_, [&](const StopReport& report) {
+    if (report.tid != tid || is_process_event(report.stop.kind)) return false;
+    disown_child(report.stop);
+    return true;
+  });
+  if (Thread* known = thread(tid)) known->stop_pending = false;
+}
+
+void Engine::close_gate() {
+  gate_ = true;
+  for (auto& [pid, process] : processes_)
+    if (!process->hidden)
+      for (auto& [tid, member] : process->threads) request_interrupt(*member);
+}
+
+bool Engine::at_rest() const {
+  for (const auto& [pid, process] : processes_) {
+    if (process->hidden) continue;
+    for (const auto& [tid, member] : process->threads)
+      if (member->running && !member->in_vfork) return false;
+  }
+  return true;
+}
+
+// A breakpoint that was removed before its hit could be told was not hit: the PC is at its address,
+// the thread just goes on.
+bool Engine::still_valid(const StopReport& report) {
+  if (report.stop.kind != StopKind::breakpoint) return true;
+  Thread* hit = thread(report.tid);
+  if (hit == nullptr) return false;
+  const Site* site =
+      hit->passed_site ? hit->process->space->sites.find(*hit->passed_site) : nullptr;
+  return site != nullptr && site->client;
+}
+
+void Engine::drop_reports_of(Thread& thread, StopKind kind) {
+  const auto dropped = std::erase_if(reports_, [&](const StopReport& report) {
+    return report.tid == thread.tid && report.stop.kind == kind;
+  });
+  if (dropped != 0) thread.stop_pending = false;
+}
+
+std::optional<StopReport> Engine::take_report() {
+  if (!non_stop_ && gate_ && !at_rest()) return std::nullopt;
+  for (auto it = reports_.begin(); it != reports_.end();) {
+    Thread* stopped = is_process_event(it->stop.kind) ? nullptr : thread(it->tid);
+    const bool for_resumed = stopped == nullptr || stopped->want != Want::hold;
+    if (!non_stop_ && !for_resumed) {  // held back until the client resumes this thread
+      ++it;
+      continue;
+    }
+    StopReport report = std::move(*it);
+    it = reports_.erase(it);
+    if (stopped) stopped->stop_pending = false;
+    if (!still_valid(report)) {
+      if (stopped) stopped->passed_site.reset();
+      if (stopped && non_stop_) settle(*stopped);
+      continue;
+    }
+    hold_after(report, stopped);
+    return report;
+  }
+  if (!non_stop_ && gate_) {  // whatever closed the gate is not worth a report any more
+    gate_ = false;
+    settle_all();
+  }
+  return std::nullopt;
+}
+
+void Engine::hold_after(const StopReport& report, Thread* stopped) {
+  if (stopped) {
+    stopped->want = Want::hold;
+    stopped->last_stop = report.stop;
+  }
+  if (non_stop_) return;
+  gate_ = false;
+  // Any stop is an answer to Ctrl-C.
+  std::erase_if(reports_, [&](const StopReport& other) {
+    if (!other.stop.interrupt) return false;
+    if (Thread* asked = thread(other.tid)) asked->stop_pending = false;
+    return true;
+  });
+  for (auto& [pid, process] : processes_)
+    if (!process->hidden)
+      for (auto& [tid, member] : process->threads) {
+        member->want = Want::hold;
+        member->stop_request.reset();
+      }
+}
+
+std::string Engine::take_console() { return std::exchange(console_, {}); }
+
+// ---- resuming ----------------------------------------------------------------------------------
+
+Result<void> Engine::resume(std::span<const ResumeAction> actions) {
+  std::vector<Thread*> matched;
+  bool queued = false;
+  for (auto& [pid, process] : processes_) {
+    if (process->hidden || process->exiting) continue;
+    for (auto& [tid, member] : process->threads) {
+      const auto action = std::find_if(actions.begin(), actions.end(),
+                                       [&](const auto& a) { return matches(a, *member); });
+      if (action == actions.end()) continue;
+      matched.push_back(member.get());
+      apply(*action, *member);
+      queued = queued || (member->stop_pending && member->want != Want::hold);
+    }
+  }
+  if (matched.empty()) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  if (!non_stop_ && queued) gate_ = true;
+  for (Thread* each : matched) settle(*each);
+  handle_deaths();
+  return {};
+}
+
+void Engine::apply(const ResumeAction& action, Thread& thread) {
+  if (action.kind == ResumeAction::Kind::stop) {
+    if (thread.want == Want::hold || thread.stop_pending) return;  // stopped, or about to say so
+    thread.stop_request = 0;
+    if (thread.running) return request_interrupt(thread);
+    return queue_stop(thread, {.kind = StopKind::signal});
+  }
+  if (thread.want != Want::hold) return;  // runs already
+  switch (action.kind) {
+    case ResumeAction::Kind::run:
+      thread.want = Want::run;
+      break;
+    case ResumeAction::Kind::step:
+      thread.want = Want::step;
+      break;
+    default:
+      thread.want = action.range_start < action.range_end ? Want::range : Want::step;
+      thread.range_start = action.range_start;
+      thread.range_end = action.range_end;
+      break;
+  }
+  // A step that was done before the client changed its mind is not worth a stop.
+  if (thread.stop_pending && thread.want == Want::run) drop_reports_of(thread, StopKind::step);
+  if (thread.stop_pending) return;
+  thread.stop_request.reset();
+  if (action.signal == 0) return;
+  if (thread.takes_signal && thread.signal == 0) {
+    thread.signal = action.signal;
+    return;
+  }
+  // The thread is not in a stop that a signal can be delivered from, or has one to deliver already.
+  thread.sent_signal = action.signal;
+  (void)tracee_.send_signal(thread.tid, action.signal);
+}
+
+Result<void> Engine::interrupt(std::optional<Tid> prefer) {
+  Thread* chosen = nullptr;
+  const auto eligible = [](const Thread& candidate) {
+    return candidate.want != Want::hold && !candidate.stop_pending && !candidate.in_vfork;
+  };
+  check_zombie_leaders();
+  if (prefer)
+    if (Thread* preferred = thread(*prefer); preferred != nullptr && eligible(*preferred))
+      chosen = preferred;
+  for (const Pid pid : order_) {
+    if (chosen != nullptr || process(pid)->hidden) continue;
+    for (auto& [tid, member] : process(pid)->threads)
+      if (chosen == nullptr && eligible(*member)) chosen = member.get();
+  }
+  if (chosen == nullptr) return fail(Errc::refused, "No thread is running");
+  chosen->stop_request = SIGINT;
+  if (chosen->running)
+    request_interrupt(*chosen);
+  else
+    queue_stop(*chosen, {.kind = StopKind::signal, .signal = SIGINT, .interrupt = true});
+  return {};
+}
+
+bool Engine::any_resumed() const {
+  for (const auto& [pid, process] : processes_) {
+    if (process->hidden) continue;
+    for (const auto& [tid, member] : process->threads)
+      if (member->want != Want::hold) return true;
+  }
+  return false;
+}
+
+// gdbserver, asked with `?` by a client that switches to non-stop right after `--attach`, tells of the
+// leader alone, and gdb takes all other threads for running (told of several stops in that moment,
+// gdb 13 fails an assertion of its own). So they do run: in non-stop, attaching stops nobody.
+void Engine::release_bystanders() {
+  for (auto& [pid, process] : processes_) {
+    const auto untouched = [](const auto& entry) {
+      const auto& last = entry.second->last_stop;
+      return last && last->kind == StopKind::signal && last->signal == 0 && !last->interrupt;
+    };
+    if (process->origin != Inferior::Origin::attached || process->hidden ||
+        !std::all_of(process->threads.begin(), process->threads.end(), untouched))
+      continue;
+    for (auto it = std::next(process->threads.begin()); it != process->threads.end(); ++it) {
+      it->second->want = Want::run;
+      it->second->last_stop.reset();
+    }
+  }
+}
+
+void Engine::set_non_stop(bool on) {
+  if (on == non_stop_) return;
+  non_stop_ = on;
+  gate_ = false;
+  if (on) {
+    release_bystanders();
+    return settle_all();
+  }
+  // Everything stops, unreported; what is queued stays queued until its thread is resumed.
+  gate_ = true;
+  close_gate();
+  pump([&] { return at_rest(); }, 2000);
+  for (auto& [pid, process] : processes_)
+    if (!process->hidden)
+      for (auto& [tid, member] : process->threads) member->want = Want::hold;
+  gate_ = false;
+}
+
+void Engine::set_thread_options(unsigned options, std::optional<Pid> pid, std::optional<Tid> tid) {
+  for (const auto& [id, member] : threads_) {
+    if ((tid && *tid != id) || (pid && *pid != member->process->pid)) continue;
+    if (options == 0)
+      thread_options_.erase(id);
+    else
+      thread_options_[id] = options;
+  }
+}
+
+}  // namespace stub

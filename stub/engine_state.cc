@@ -1,0 +1,135 @@
+// Registers, memory and points, as the client sees them.
+#include <algorithm>
+
+#include "stub/engine.h"
+
+namespace stub {
+namespace {
+
+
+}  // namespace
+
+// ---- registers ---------------------------------------------------------------------------------
+
+Result<x86::GeneralRegisters*> Engine::general(Thread& thread) {
+  if (!thread.general) {
+    if (thread.running) return fail(Errc::refused, "The thread is running");
+    auto regs = tracee_.registers(thread.tid);
+    if (!regs) return tl::unexpected(regs.error());
+    thread.general = *regs;
+  }
+  return &*thread.general;
+}
+
+Result<void> Engine::flush(Thread& thread) {
+  if (!thread.general || !thread.general_dirty) return {};
+  thread.general_dirty = false;
+  return tracee_.set_registers(thread.tid, *thread.general);
+}
+
+Result<x86::RegisterFile> Engine::read_registers(Tid tid, RegisterParts parts) {
+  Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  const auto regs = general(*known);
+  if (!regs) return tl::unexpected(regs.error());
+  x86::RegisterFile file{.general = **regs, .xstate = {}};
+  if (!parts.xstate) return file;
+  file.xstate.resize(x86::largest_xstate);
+  const auto size = tracee_.xstate(tid, file.xstate);
+  if (!size) return tl::unexpected(size.error());
+  file.xstate.resize(*size);
+  return file;
+}
+
+Result<void> Engine::write_registers(Tid tid, const x86::RegisterFile& file, RegisterParts parts) {
+  Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  if (known->running) return fail(Errc::refused, "The thread is running");
+  const auto before = general(*known);
+  if (!before) return tl::unexpected(before.error());
+  const bool moved = (*before)->rip != file.general.rip;
+  if (**before != file.general) {
+    if (auto set = tracee_.set_registers(tid, file.general); !set) return set;
+    known->general = file.general;
+    known->general_dirty = false;
+  }
+  if (moved) {
+    known->passed_site.reset();
+    known->passed_states.clear();
+  }
+  return parts.xstate ? tracee_.set_xstate(tid, file.xstate) : Result<void>{};
+}
+
+Result<siginfo_t> Engine::siginfo(Tid tid) {
+  Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  return tracee_.siginfo(tid);
+}
+
+Result<void> Engine::set_siginfo(Tid tid, const siginfo_t& info) {
+  Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  return tracee_.set_siginfo(tid, info);
+}
+
+x86::Mode Engine::mode(Pid pid) const {
+  const auto found = processes_.find(pid);
+  return found == processes_.end() ? x86::Mode::amd64 : found->second->space->mode;
+}
+
+// ---- memory ------------------------------------------------------------------------------------
+
+std::size_t Engine::read_memory(Pid pid, Address from, std::span<std::byte> to) {
+  const Inferior* known = process(pid);
+  if (known == nullptr) return 0;
+  const std::size_t got = tracee_.read_memory(pid, from, to);
+  known->space->sites.mask(from, to.first(got));
+  return got;
+}
+
+// Under a site the shadow byte changes and the breakpoint stays in.
+std::size_t Engine::write_memory(Pid pid, Address to, std::span<const std::byte> from) {
+  const Inferior* known = process(pid);
+  if (known == nullptr || from.empty()) return 0;
+  BreakpointTable& sites = known->space->sites;
+  if (sites.empty()) return tracee_.write_memory(pid, to, from);
+  std::vector<std::byte> image(from.begin(), from.end());
+  sites.patch_write(to, image);
+  const std::size_t done = tracee_.write_memory(pid, to, image);
+  sites.after_write(pid, to, done);
+  return done;
+}
+
+// ---- points ------------------------------------------------------------------------------------
+
+Result<void> Engine::insert_breakpoint(Pid pid, Address at, SiteProgram program) {
+  const Inferior* known = find(pid);
+  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  auto site = known->space->sites.insert_client(pid, at, std::move(program));
+  if (!site) return tl::unexpected(site.error());
+  return {};
+}
+
+Result<void> Engine::remove_breakpoint(Pid pid, Address at) {
+  const Inferior* known = find(pid);
+  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  auto removed = known->space->sites.remove_client(pid, at);
+  if (removed && known->space->sites.find(at) == nullptr) forget_passed(*known->space, at);
+  return removed;
+}
+
+// A site that is inserted there again is a new one.
+void Engine::forget_passed(const AddressSpace& space, Address at) {
+  for (Inferior* user : space.users)
+    for (auto& [tid, member] : user->threads)
+      std::erase_if(member->passed_states, [&](const auto& state) { return state.pc() == at; });
+}
+
+Result<void> Engine::catch_syscalls(Pid pid, std::optional<std::set<std::uint64_t>> numbers) {
+  Inferior* known = process(pid);
+  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  known->caught_syscalls = std::move(numbers);
+  return {};
+}
+
+}  // namespace stub

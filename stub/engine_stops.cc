@@ -1,0 +1,292 @@
+// What happens at a stop: the thread's state is made canonical, facts are gathered, the policy
+// (stop_policy.h) decides, and the decision is carried out.
+#include <algorithm>
+#include <utility>
+
+#include "stub/engine.h"
+
+namespace stub {
+namespace {
+
+constexpr int trap_int3 = 0x80;  // SI_KERNEL: how an executed int3 arrives
+
+// The kernel's own result codes for an interrupted system call (include/linux/errno.h); a user
+// program never sees them, a tracer does.
+constexpr std::int64_t restart_sys = -512, restart_no_intr = -513, restart_no_hand = -514,
+                       restart_block = -516;
+
+bool awaits_restart(const x86::GeneralRegisters& regs) {
+  if (static_cast<std::int64_t>(regs.orig_rax) < 0) return false;
+  const auto result = static_cast<std::int64_t>(regs.rax);
+  return result == restart_sys || result == restart_no_intr || result == restart_no_hand ||
+         result == restart_block;
+}
+
+// The registers with which the kernel starts an interrupted call again (arch/x86/kernel/signal.c,
+// arch_do_signal_or_restart).
+x86::GeneralRegisters restart_state(x86::GeneralRegisters regs, Address site) {
+  constexpr std::uint64_t restart_syscall_amd64 = 219, restart_syscall_i386 = 0;
+  const bool block = static_cast<std::int64_t>(regs.rax) == restart_block;
+  const auto number =
+      regs.mode() == x86::Mode::amd64 ? restart_syscall_amd64 : restart_syscall_i386;
+  regs.rax = block ? number : regs.orig_rax;
+  regs.rip = site.value();
+  return regs;
+}
+
+// The same place in the program's execution: all that an instruction can see. The resume flag is set
+// or clear depending on how the kernel came by the frame, orig_rax is not the program's.
+bool same_state(x86::GeneralRegisters a, x86::GeneralRegisters b) {
+  a.orig_rax = b.orig_rax = 0;
+  a.eflags &= ~x86::resume_flag;
+  b.eflags &= ~x86::resume_flag;
+  return a == b;
+}
+
+constexpr std::size_t most_passed_states = 16;
+
+}  // namespace
+
+void Engine::reset_after_stop(Thread& thread, const WaitStatus& status) {
+  thread.running = false;
+  thread.newborn = false;
+  thread.interrupted = false;
+  thread.in_vfork = false;
+  thread.general.reset();
+  thread.general_dirty = false;
+  thread.signal = 0;
+  thread.restarting = false;
+  thread.group_stopped = std::holds_alternative<GroupStop>(status);
+  const auto* signal = std::get_if<SignalStop>(&status);
+  const bool in_call = std::holds_alternative<SyscallStop>(status);
+  thread.takes_signal = signal != nullptr || in_call;
+  thread.mid_syscall = in_call || std::holds_alternative<EventStop>(status);
+  thread.stop_signal = signal != nullptr ? signal->signal : 0;
+  thread.seen_epoch = thread.process->space->areas.epoch();
+}
+
+void Engine::on_stop(Thread& thread, const WaitStatus& status) {
+  const auto space = thread.process->space;  // may be the last use of it, if the process is let go
+  const bool lane_was_busy = !space->in_place.queue.empty();
+  handle_stop(thread, status);
+  if (lane_was_busy) advance_in_place(*space);
+}
+
+// The kernel takes an interrupt before a SIGTRAP that is queued already (kernel/signal.c, get_signal:
+// do_jobctl_trap comes before dequeue_synchronous_signal). The instruction that raised it has been
+// executed, so the thread is let run on to that stop, which it reaches without executing another.
+bool Engine::trap_comes_first(Thread& thread, const WaitStatus& status) {
+  if (!std::holds_alternative<InterruptStop>(status) && !std::holds_alternative<GroupStop>(status))
+    return false;
+  if (thread.newborn || !tracee_.trap_pending(thread.tid)) return false;
+  thread.interrupted = false;
+  (void)tracee_.resume(thread.tid, ResumeHow::run, 0);
+  return true;
+}
+
+void Engine::handle_stop(Thread& thread, const WaitStatus& status) {
+  if (trap_comes_first(thread, status)) return;
+  reset_after_stop(thread, status);
+  auto regs = tracee_.registers(thread.tid);
+  if (!regs) {  // killed meanwhile; its exit status is on the way
+    thread.running = true;
+    return;
+  }
+  thread.general = *regs;
+  StopFacts facts{.status = status};
+  if (!make_canonical(thread, status, facts)) return;
+  if (thread.in_place_step) end_in_place(thread);
+  if (thread.process->release_at_stop) return let_go(*thread.process);
+  if (std::exchange(thread.announce, false))
+    return queue_stop(thread, {.kind = StopKind::thread_created, .signal = SIGTRAP});
+  gather_facts(thread, facts);
+  perform(thread, facts, decide(facts));
+}
+
+// No PC inside an area is seen by anybody after this. False: the thread had to go on at once.
+bool Engine::make_canonical(Thread& thread, const WaitStatus& status, StopFacts& facts) {
+  const Address pc = thread.general->pc();
+  AddressSpace& space = *thread.process->space;
+  facts.in_place_step = thread.in_place_step;
+  const AddressSpace& areas_of = space.parent_areas ? *space.parent_areas : space;
+  const auto left = step_over_.leave_slot(thread, areas_of);
+  space.parent_areas.reset();
+  if (left && left->progress == x86::Progress::unfinished) return finish_in_slot(thread);
+  thread.slot_run.reset();
+  const bool is_trap =
+      std::holds_alternative<SignalStop>(status) && thread.stop_signal == SIGTRAP;
+  if (left && left->progress != x86::Progress::lost) {
+    facts.slot_finished = is_trap && left->at_end;
+    if (left->progress == x86::Progress::not_started) thread.passed_site = left->site;
+    if (left->progress == x86::Progress::done && left->is_syscall &&
+        awaits_restart(*thread.general)) {
+      thread.restarting = true;
+      thread.passed_states.push_back(restart_state(*thread.general, left->site));
+    }
+    if (thread.stop_signal != 0 && !facts.slot_finished) repair_siginfo(thread, pc);
+  }
+  if (is_trap) gather_trap_facts(thread, facts, left.has_value());
+  return true;
+}
+
+// The processor has to do the rest of the instruction; its next stop comes at once. A signal that
+// arrived just here is sent again, to arrive after it.
+bool Engine::finish_in_slot(Thread& thread) {
+  if (thread.stop_signal != 0 && thread.stop_signal != SIGTRAP)
+    (void)tracee_.send_signal(thread.tid, thread.stop_signal);
+  resume_in_kernel(thread, ResumeHow::run);
+  return false;
+}
+
+// Faults name the address of the instruction in si_addr (SIGILL, SIGFPE, SIGTRAP): the program is to
+// see its own.
+void Engine::repair_siginfo(Thread& thread, Address slot_pc) {
+  auto info = tracee_.siginfo(thread.tid);
+  if (!info || info->si_code <= 0) return;
+  const Address address(reinterpret_cast<std::uintptr_t>(info->si_addr));
+  const auto& areas = thread.process->space->areas;
+  if (!areas.contains(address)) return;
+  const Slot* slot = areas.at(slot_pc);
+  if (slot == nullptr) return;
+  const bool at_start = address == slot->address;
+  const Address shown = at_start ? slot->site : thread.general->pc();
+  info->si_addr = reinterpret_cast<void*>(shown.value());
+  (void)tracee_.set_siginfo(thread.tid, *info);
+}
+
+void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slot) {
+  if (auto info = tracee_.siginfo(thread.tid)) facts.si_code = info->si_code;
+  if (facts.si_code != trap_int3 || was_in_slot) return;
+  const Address at = thread.general->pc() - 1;
+  AddressSpace& space = *thread.process->space;
+  if (const Site* site = space.sites.find(at)) {
+    facts.site = SiteAt::ours;
+    facts.site_for_client = site->client;
+    x86::GeneralRegisters before = *thread.general;
+    before.rip = at.value();
+    facts.already_passed =
+        std::any_of(thread.passed_states.begin(), thread.passed_states.end(),
+                    [&](const auto& state) { return same_state(state, before); });
+    return;
+  }
+  std::byte now{};
+  const bool read = tracee_.read_memory(thread.process->pid, at, {&now, 1}) == 1;
+  facts.site = read && now != std::byte{int3_opcode} ? SiteAt::vanished : SiteAt::none;
+}
+
+void Engine::gather_facts(Thread& thread, StopFacts& facts) {
+  facts.want = thread.want;
+  facts.inside_range = inside_range(thread);
+  facts.stop_requested = thread.stop_request.has_value();
+  facts.hidden = thread.process->hidden;
+  facts.stepped = thread.stepped;
+  if (thread.stop_signal == SIGTRAP && facts.si_code > 0 && facts.si_code != trap_int3)
+    facts.hardware = hardware_triggered(thread);
+  else if (thread.stop_signal != 0 && thread.stop_signal == thread.sent_signal)
+    facts.passed_signal = std::exchange(thread.sent_signal, 0) != 0;
+  else if (thread.stop_signal != 0 && thread.stop_signal != SIGTRAP)
+    facts.passed_signal = pass_signals_.test(static_cast<std::size_t>(thread.stop_signal));
+  if (std::holds_alternative<SyscallStop>(facts.status)) {
+    constexpr std::uint64_t entry = 1;  // PTRACE_EVENTMSG_SYSCALL_ENTRY of linux/ptrace.h
+    thread.in_syscall = tracee_.event_message(thread.tid) == entry;
+    const auto& caught = thread.process->caught_syscalls;
+    facts.catching_syscalls =
+        caught && (caught->empty() || caught->contains(thread.general->orig_rax));
+  }
+}
+
+bool Engine::inside_range(const Thread& thread) const {
+  const Address pc = thread.general->pc();
+  return thread.want == Want::range && pc >= thread.range_start && pc < thread.range_end;
+}
+
+void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
+  switch (action) {
+    case Action::go_on:
+      thread.stop_signal = 0;
+      return settle(thread);
+    case Action::deliver:
+      thread.signal = std::exchange(thread.stop_signal, 0);
+      return settle(thread);
+    case Action::report_signal:
+      return queue_stop(thread, {.kind = StopKind::signal, .signal = thread.stop_signal});
+    case Action::hit_site:
+      return hit_site(thread);
+    case Action::pass_site:
+      return pass_site(thread);
+    case Action::back_up:
+      thread.general->rip -= 1;
+      thread.general_dirty = true;
+      thread.stop_signal = 0;
+      return settle(thread);
+    case Action::finish_slot:
+    case Action::finish_in_place:
+      thread.stop_signal = 0;
+      return finish_step(thread);
+    case Action::report_step:
+      thread.stop_signal = 0;
+      return queue_stop(thread, {.kind = StopKind::step, .signal = SIGTRAP});
+    case Action::hit_hardware:
+      return hit_hardware(thread);
+    case Action::report_requested:
+      return queue_stop(thread, {.kind = StopKind::signal,
+                                 .signal = *thread.stop_request,
+                                 .interrupt = *thread.stop_request == SIGINT});
+    case Action::report_syscall:
+      return report_syscall(thread);
+    case Action::stay_stopped:
+      return settle(thread);
+    case Action::handle_event:
+      return on_event(thread, std::get<EventStop>(facts.status).event);
+    case Action::handle_exit:
+      return;  // on_exit() has it: a thread that is gone has no state to gather
+  }
+}
+
+void Engine::finish_step(Thread& thread) {
+  if (step_is_complete(thread.want, inside_range(thread)))
+    return queue_stop(thread, {.kind = StopKind::step, .signal = SIGTRAP});
+  settle(thread);
+}
+
+void Engine::report_syscall(Thread& thread) {
+  const auto kind = thread.in_syscall ? StopKind::syscall_entry : StopKind::syscall_return;
+  queue_stop(thread, {.kind = kind, .signal = SIGTRAP, .value = thread.general->orig_rax});
+}
+
+// ---- breakpoints -------------------------------------------------------------------------------
+
+void Engine::hit_site(Thread& thread) {
+  const std::uint64_t began = now_ns();
+  thread.general->rip -= 1;
+  thread.general_dirty = true;
+  thread.stop_signal = 0;
+  if (thread.passed_states.size() > most_passed_states) thread.passed_states.clear();
+  const Address at = thread.general->pc();
+  Site& site = *thread.process->space->sites.find(at);
+  ++site.statistics.hits;
+  thread.passed_site = at;
+  if (evaluate(thread, site.program) == Verdict::report)
+    return queue_stop(thread, {.kind = StopKind::breakpoint, .signal = SIGTRAP});
+  ++site.statistics.false_hits;
+  settle(thread);
+  const std::uint64_t spent = now_ns() - began;
+  site.statistics.total_ns += spent;
+  site.statistics.max_ns = std::max(site.statistics.max_ns, spent);
+}
+
+void Engine::pass_site(Thread& thread) {
+  thread.general->rip -= 1;
+  thread.general_dirty = true;
+  thread.stop_signal = 0;
+  thread.passed_site = thread.general->pc();
+  auto& states = thread.passed_states;
+  const auto same = std::find_if(states.begin(), states.end(), [&](const auto& state) {
+    return same_state(state, *thread.general);
+  });
+  // Deeper handlers are done with as well.
+  states.erase(same, states.end());
+  settle(thread);
+}
+
+}  // namespace stub

@@ -1,0 +1,77 @@
+// Files of the target for the client: the vFile packets (GDB manual, "Host I/O Packets") and what
+// LLDB adds to them. Values in and out; the session does the packet text.
+//
+// A failure carries the host's errno; file_io::errno_of gives the number for the reply.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "stub/types.h"
+#include "stub/unique_fd.h"
+
+namespace stub {
+
+// What a client may do with files.
+enum class HostIoPolicy {
+  off,   // nothing
+  read,  // look, never change
+  full,
+};
+
+// The files of one client: one object per connection. Its end closes them.
+class HostIo {
+ public:
+  static constexpr std::size_t max_open_files = 256;
+  static constexpr std::size_t max_transfer = 1u << 20;  // bytes of one pread
+  static constexpr std::uint64_t max_digested = 1u << 30;
+
+  explicit HostIo(HostIoPolicy policy) : policy_(policy) {}
+
+  // setfs: names are from now on those that this process sees (its mount namespace and its root
+  // directory); nullopt (wire: 0) for those that the stub sees. Whether the process exists is found
+  // out at the next use of a name.
+  Result<void> set_filesystem(std::optional<Pid> pid);
+
+  // `flags` and `mode` as on the wire. The descriptor is valid for this object only.
+  Result<std::int64_t> open(const std::string& path, std::uint32_t flags, std::uint32_t mode);
+  Result<void> close(std::int64_t fd);
+  // Fewer bytes than asked for at the end of the file, and when `count` is above max_transfer.
+  Result<std::vector<std::byte>> pread(std::int64_t fd, std::uint64_t count, std::uint64_t offset);
+  Result<std::size_t> pwrite(std::int64_t fd, std::uint64_t offset,
+                             std::span<const std::byte> data);
+  Result<struct stat> fstat(std::int64_t fd);
+  Result<struct stat> stat(const std::string& path);
+  Result<struct stat> lstat(const std::string& path);
+  Result<void> unlink(const std::string& path);
+  Result<std::string> readlink(const std::string& path);
+
+  // LLDB's. `size` and `mode` follow from `stat`.
+  bool exists(const std::string& path);
+  Result<void> symlink(const std::string& target, const std::string& path);
+  // Two little-endian words, in the order and form of LLDB's reply `F,%016x%016x`.
+  Result<std::array<std::uint64_t, 2>> md5(const std::string& path);
+
+ private:
+  Result<void> may_read() const;
+  Result<void> may_change() const;
+  Result<int> descriptor(std::int64_t number) const;
+  Result<UniqueFd> root() const;
+  Result<UniqueFd> resolve(const std::string& path, int flags, mode_t mode = 0) const;
+  Result<struct stat> status_of(const std::string& path, int flags) const;
+
+  HostIoPolicy policy_;
+  std::optional<Pid> filesystem_;
+  std::map<int, UniqueFd> files_;  // by the number the client knows, which is our descriptor
+};
+
+}  // namespace stub

@@ -1,0 +1,65 @@
+// A traced process and the memory it runs in.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "stub/breakpoint_table.h"
+#include "stub/hardware_points.h"
+#include "stub/ssol_area.h"
+#include "stub/thread.h"
+#include "stub/types.h"
+
+namespace stub {
+
+// The one path that disturbs others: the byte is lifted while a single thread steps with the trap
+// flag. `queue` are threads waiting for their turn; the first one is served.
+struct InPlaceStep {
+  std::deque<Tid> queue;
+  Address lifted_site;
+  bool lifted = false;  // the others are at rest, the byte is out, queue.front() is stepping
+  std::uint64_t since_ns = 0;
+};
+
+struct Inferior;
+
+// Memory with what we put into it. Shared by a process and its vfork children, copied on fork,
+// replaced on exec.
+struct AddressSpace {
+  AddressSpace(Tracee& tracee, x86::Mode its_mode) : mode(its_mode), sites(tracee, its_mode) {}
+
+  x86::Mode mode;
+  std::vector<Inferior*> users;  // the processes that run in it
+  BreakpointTable sites;
+  SsolAreas areas;
+  // After a fork: the parent's slots, to make the PC of the child canonical at its first stop.
+  std::shared_ptr<AddressSpace> parent_areas;
+  std::optional<Address> syscall_instruction;  // for remote system calls; found when first needed
+  bool area_refused = false;                   // the inferior cannot be made to map an area
+  InPlaceStep in_place;
+  HardwarePoints hardware;
+};
+
+struct Inferior {
+  enum class Origin : std::uint8_t { launched, attached };
+
+  Pid pid{};
+  Origin origin = Origin::attached;
+  Lifetime lifetime = Lifetime::independent;
+  // A vfork child the client does not follow: it runs on its parent's memory, so it stays traced, its
+  // hits are stepped over and nothing of it is reported. It is let go at exec.
+  bool hidden = false;
+  bool release_at_stop = false;  // a fork child the client does not follow: let go at its first stop
+  std::shared_ptr<AddressSpace> space;
+  std::map<Tid, std::unique_ptr<Thread>> threads;
+  std::optional<std::set<std::uint64_t>> caught_syscalls;  // empty set: all
+  std::optional<Pid> vfork_parent;
+  bool exiting = false;  // kill() or detach() is under way: nothing of it is reported any more
+};
+
+}  // namespace stub

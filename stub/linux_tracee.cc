@@ -1,0 +1,333 @@
+// ptrace as the daemon uses it.
+//
+// Threads are always seized, never PTRACE_ATTACHed: SEIZE does not stop the thread, PTRACE_INTERRUPT
+// stops it without a signal that anybody could see or lose, and group-stops can be listened to
+// (ptrace(2), "PTRACE_SEIZE", "Group-stop").
+//
+// Memory is copied by process_vm_readv first: one system call whatever the length, no file handle.
+// What it cannot read (PROT_NONE and execute-only pages, which the ptrace rules allow a debugger to
+// see) goes through /proc/PID/mem, whose accesses use FOLL_FORCE; writes always go there, for the
+// same reason: text is not writable for the program itself. Both return short counts at the first
+// page that cannot be had, which is exactly the partial result that our callers promise.
+#include "stub/linux_tracee.h"
+
+#include "stub/wait_status.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+namespace stub {
+namespace {
+
+static_assert(sizeof(x86::GeneralRegisters) == sizeof(user_regs_struct));
+static_assert(static_cast<int>(PtraceEvent::fork) == PTRACE_EVENT_FORK);
+static_assert(static_cast<int>(PtraceEvent::vfork) == PTRACE_EVENT_VFORK);
+static_assert(static_cast<int>(PtraceEvent::clone) == PTRACE_EVENT_CLONE);
+static_assert(static_cast<int>(PtraceEvent::exec) == PTRACE_EVENT_EXEC);
+static_assert(static_cast<int>(PtraceEvent::vfork_done) == PTRACE_EVENT_VFORK_DONE);
+static_assert(static_cast<int>(PtraceEvent::stop) == PTRACE_EVENT_STOP);
+
+constexpr long trace_options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+                               PTRACE_O_TRACEVFORK | PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXEC;
+
+long options_for(Lifetime lifetime) {
+  return trace_options | (lifetime == Lifetime::exit_kill ? PTRACE_O_EXITKILL : 0);
+}
+
+// The kernel's signal set is 64 bits; glibc's sigset_t is larger.
+constexpr std::size_t kernel_sigset_size = 8;
+
+tl::unexpected<Error> system_error(const char* what, int error) {
+  return fail(error == ESRCH ? Errc::thread_gone : Errc::system,
+              std::string(what) + ": " + std::strerror(error), error);
+}
+
+Result<void> request(__ptrace_request what, Tid tid, std::uintptr_t addr, std::uintptr_t data,
+                     const char* name) {
+  if (ptrace(what, raw(tid), addr, data) == -1) return system_error(name, errno);
+  return {};
+}
+
+template <class T>
+std::uintptr_t pointer(const T& object) {
+  return reinterpret_cast<std::uintptr_t>(&object);
+}
+
+}  // namespace
+
+LinuxTracee::~LinuxTracee() {
+  for (auto& [pid, fd] : memory_handles_) close(fd);
+}
+
+Result<void> LinuxTracee::seize(Tid tid, Lifetime lifetime) {
+  return request(PTRACE_SEIZE, tid, 0, static_cast<std::uintptr_t>(options_for(lifetime)),
+                 "PTRACE_SEIZE");
+}
+
+Result<void> LinuxTracee::interrupt(Tid tid) {
+  return request(PTRACE_INTERRUPT, tid, 0, 0, "PTRACE_INTERRUPT");
+}
+
+Result<void> LinuxTracee::resume(Tid tid, ResumeHow how, int signal) {
+  const auto what = how == ResumeHow::run       ? PTRACE_CONT
+                    : how == ResumeHow::step    ? PTRACE_SINGLESTEP
+                    : how == ResumeHow::syscall ? PTRACE_SYSCALL
+                                                : PTRACE_LISTEN;
+  return request(what, tid, 0, static_cast<std::uintptr_t>(signal), "resume");
+}
+
+Result<void> LinuxTracee::detach(Tid tid, int signal) {
+  return request(PTRACE_DETACH, tid, 0, static_cast<std::uintptr_t>(signal), "PTRACE_DETACH");
+}
+
+Result<void> LinuxTracee::kill(Pid pid) {
+  if (::kill(raw(pid), SIGKILL) == -1) return system_error("kill", errno);
+  return {};
+}
+
+std::optional<WaitResult> LinuxTracee::wait() {
+  int status = 0;
+  const pid_t tid = waitpid(-1, &status, __WALL | WNOHANG);
+  if (tid <= 0) return std::nullopt;
+  return WaitResult{Tid{tid}, status};
+}
+
+std::optional<WaitResult> LinuxTracee::wait_for(Tid tid) {
+  int status = 0;
+  pid_t got;
+  do {
+    got = waitpid(raw(tid), &status, __WALL);
+  } while (got == -1 && errno == EINTR);
+  if (got <= 0) return std::nullopt;
+  return WaitResult{tid, status};
+}
+
+Result<x86::GeneralRegisters> LinuxTracee::registers(Tid tid) {
+  x86::GeneralRegisters regs{};
+  if (auto done = request(PTRACE_GETREGS, tid, 0, pointer(regs), "PTRACE_GETREGS"); !done)
+    return tl::unexpected(done.error());
+  return regs;
+}
+
+Result<void> LinuxTracee::set_registers(Tid tid, const x86::GeneralRegisters& regs) {
+  return request(PTRACE_SETREGS, tid, 0, pointer(regs), "PTRACE_SETREGS");
+}
+
+Result<std::uint64_t> LinuxTracee::peek_user(Tid tid, std::size_t offset) {
+  errno = 0;
+  const long word = ptrace(PTRACE_PEEKUSER, raw(tid), offset, 0);
+  if (errno != 0) return system_error("PTRACE_PEEKUSER", errno);
+  return static_cast<std::uint64_t>(word);
+}
+
+Result<void> LinuxTracee::poke_user(Tid tid, std::size_t offset, std::uint64_t value) {
+  return request(PTRACE_POKEUSER, tid, offset, value, "PTRACE_POKEUSER");
+}
+
+Result<std::size_t> LinuxTracee::xstate(Tid tid, std::span<std::byte> into) {
+  iovec vector{into.data(), into.size()};
+  if (auto done =
+          request(PTRACE_GETREGSET, tid, NT_X86_XSTATE, pointer(vector), "PTRACE_GETREGSET");
+      !done)
+    return tl::unexpected(done.error());
+  return vector.iov_len;
+}
+
+Result<void> LinuxTracee::set_xstate(Tid tid, std::span<const std::byte> from) {
+  iovec vector{const_cast<std::byte*>(from.data()), from.size()};
+  return request(PTRACE_SETREGSET, tid, NT_X86_XSTATE, pointer(vector), "PTRACE_SETREGSET");
+}
+
+Result<siginfo_t> LinuxTracee::siginfo(Tid tid) {
+  siginfo_t info{};
+  if (auto done = request(PTRACE_GETSIGINFO, tid, 0, pointer(info), "PTRACE_GETSIGINFO"); !done)
+    return tl::unexpected(done.error());
+  return info;
+}
+
+Result<void> LinuxTracee::set_siginfo(Tid tid, const siginfo_t& info) {
+  return request(PTRACE_SETSIGINFO, tid, 0, pointer(info), "PTRACE_SETSIGINFO");
+}
+
+Result<std::uint64_t> LinuxTracee::event_message(Tid tid) {
+  unsigned long message = 0;
+  if (auto done = request(PTRACE_GETEVENTMSG, tid, 0, pointer(message), "PTRACE_GETEVENTMSG");
+      !done)
+    return tl::unexpected(done.error());
+  return message;
+}
+
+Result<std::uint64_t> LinuxTracee::signal_mask(Tid tid) {
+  std::uint64_t mask = 0;
+  if (auto done = request(PTRACE_GETSIGMASK, tid, kernel_sigset_size, pointer(mask),
+                          "PTRACE_GETSIGMASK");
+      !done)
+    return tl::unexpected(done.error());
+  return mask;
+}
+
+Result<void> LinuxTracee::set_signal_mask(Tid tid, std::uint64_t mask) {
+  return request(PTRACE_SETSIGMASK, tid, kernel_sigset_size, pointer(mask), "PTRACE_SETSIGMASK");
+}
+
+bool LinuxTracee::trap_pending(Tid tid) {
+  constexpr int at_most = 32;
+  siginfo_t pending[at_most];
+  const __ptrace_peeksiginfo_args arguments{.off = 0, .flags = 0, .nr = at_most};
+  const long count = ptrace(PTRACE_PEEKSIGINFO, raw(tid), pointer(arguments), pending);
+  return std::any_of(pending, pending + std::max(count, 0l), [](const siginfo_t& info) {
+    return info.si_signo == SIGTRAP && info.si_code > 0;
+  });
+}
+
+Result<void> LinuxTracee::send_signal(Tid tid, int signal) {
+  std::ifstream status("/proc/" + std::to_string(raw(tid)) + "/status");
+  pid_t tgid = 0;
+  for (std::string line; std::getline(status, line);)
+    if (std::sscanf(line.c_str(), "Tgid: %d", &tgid) == 1) break;
+  if (tgid == 0 || tgkill(tgid, raw(tid), signal) == -1)
+    return system_error("tgkill", tgid == 0 ? ESRCH : errno);
+  return {};
+}
+
+bool LinuxTracee::shares_memory(Pid a, Pid b) {
+  constexpr int kcmp_vm = 1;  // linux/kcmp.h
+  return syscall(SYS_kcmp, raw(a), raw(b), kcmp_vm, 0, 0) == 0;
+}
+
+// PTRACE_GET_RSEQ_CONFIGURATION of linux/ptrace.h, which cannot be included beside sys/ptrace.h.
+std::optional<Address> LinuxTracee::rseq_area(Tid tid) {
+  struct {
+    std::uint64_t area;
+    std::uint32_t size, signature, flags, padding;
+  } configuration{};
+  constexpr auto get_rseq_configuration = static_cast<__ptrace_request>(0x420f);
+  if (!request(get_rseq_configuration, tid, sizeof configuration, pointer(configuration),
+               "PTRACE_GET_RSEQ_CONFIGURATION") ||
+      configuration.area == 0)
+    return std::nullopt;
+  return Address(configuration.area);
+}
+
+bool LinuxTracee::suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) {
+  const long options = options_for(lifetime) | (suspended ? PTRACE_O_SUSPEND_SECCOMP : 0);
+  return request(PTRACE_SETOPTIONS, tid, 0, static_cast<std::uintptr_t>(options),
+                 "PTRACE_SETOPTIONS")
+      .has_value();
+}
+
+int LinuxTracee::memory_handle(Pid pid) {
+  if (auto found = memory_handles_.find(pid); found != memory_handles_.end()) return found->second;
+  const std::string path = "/proc/" + std::to_string(raw(pid)) + "/mem";
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd >= 0) memory_handles_.emplace(pid, fd);
+  return fd;
+}
+
+namespace {
+
+// Addresses above the user half would be negative file offsets.
+constexpr std::uint64_t user_limit = std::uint64_t{1} << 63;
+
+std::size_t clip(Address from, std::size_t size) {
+  if (from.value() >= user_limit) return 0;
+  return static_cast<std::size_t>(std::min<std::uint64_t>(size, user_limit - from.value()));
+}
+
+// A short count of pread/pwrite may mean a fault or just a limit of one call, so go on until a call
+// moves nothing.
+template <class Call>
+std::size_t move_all(std::size_t size, Call call) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t moved = call(done);
+    if (moved < 0 && errno == EINTR) continue;
+    if (moved <= 0) break;
+    done += static_cast<std::size_t>(moved);
+  }
+  return done;
+}
+
+}  // namespace
+
+std::size_t LinuxTracee::read_memory(Pid pid, Address from, std::span<std::byte> to) {
+  const std::size_t size = clip(from, to.size());
+  if (size == 0) return 0;
+  iovec local{to.data(), size};
+  iovec remote{reinterpret_cast<void*>(from.value()), size};
+  const ssize_t fast = process_vm_readv(raw(pid), &local, 1, &remote, 1, 0);
+  const std::size_t got = fast > 0 ? static_cast<std::size_t>(fast) : 0;
+  if (got == size) return size;
+  const int fd = memory_handle(pid);
+  if (fd < 0) return got;
+  return got + move_all(size - got, [&](std::size_t done) {
+           return pread(fd, to.data() + got + done, size - got - done,
+                        static_cast<off_t>(from.value() + got + done));
+         });
+}
+
+std::size_t LinuxTracee::write_memory(Pid pid, Address to, std::span<const std::byte> from) {
+  const int fd = memory_handle(pid);
+  if (fd < 0) return 0;
+  return move_all(clip(to, from.size()), [&](std::size_t done) {
+    return pwrite(fd, from.data() + done, from.size() - done,
+                  static_cast<off_t>(to.value() + done));
+  });
+}
+
+// process_vm_readv and -writev pin pages without FOLL_FORCE, so they fail where the program would
+// fault (mm/process_vm_access.c).
+bool LinuxTracee::read_as_program(Pid pid, Address from, std::span<std::byte> to) {
+  iovec local{to.data(), to.size()};
+  iovec remote{reinterpret_cast<void*>(from.value()), to.size()};
+  return process_vm_readv(raw(pid), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(to.size());
+}
+
+bool LinuxTracee::write_as_program(Pid pid, Address to, std::span<const std::byte> from) {
+  iovec local{const_cast<std::byte*>(from.data()), from.size()};
+  iovec remote{reinterpret_cast<void*>(to.value()), from.size()};
+  return process_vm_writev(raw(pid), &local, 1, &remote, 1, 0) ==
+         static_cast<ssize_t>(from.size());
+}
+
+bool LinuxTracee::read_pieces(Pid pid, std::span<const Piece> pieces) {
+  constexpr std::size_t most = 4;
+  assert(pieces.size() <= most);
+  iovec local[most] = {}, remote[most] = {};
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    local[i] = {pieces[i].to.data(), pieces[i].to.size()};
+    remote[i] = {reinterpret_cast<void*>(pieces[i].from.value()), pieces[i].to.size()};
+    total += pieces[i].to.size();
+  }
+  const ssize_t got =
+      process_vm_readv(raw(pid), local, pieces.size(), remote, pieces.size(), 0);
+  if (got == static_cast<ssize_t>(total)) return true;
+  for (const Piece& piece : pieces)  // execute-only pages and the like
+    if (read_memory(pid, piece.from, std::as_writable_bytes(piece.to)) != piece.to.size())
+      return false;
+  return true;
+}
+
+void LinuxTracee::forget_memory(Pid pid) {
+  if (auto found = memory_handles_.find(pid); found != memory_handles_.end()) {
+    close(found->second);
+    memory_handles_.erase(found);
+  }
+}
+
+}  // namespace stub

@@ -1,0 +1,55 @@
+// The kernel behind the Tracee seam: ptrace(2), process_vm_readv(2) and /proc/PID/mem.
+#pragma once
+
+#include <map>
+
+#include "stub/tracee.h"
+
+namespace stub {
+
+class LinuxTracee final : public Tracee {
+ public:
+  LinuxTracee() = default;
+  ~LinuxTracee() override;
+  LinuxTracee(const LinuxTracee&) = delete;
+  LinuxTracee& operator=(const LinuxTracee&) = delete;
+
+  Result<void> seize(Tid tid, Lifetime lifetime) override;
+  Result<void> interrupt(Tid tid) override;
+  Result<void> resume(Tid tid, ResumeHow how, int signal) override;
+  Result<void> detach(Tid tid, int signal) override;
+  Result<void> kill(Pid pid) override;
+  std::optional<WaitResult> wait() override;
+  std::optional<WaitResult> wait_for(Tid tid) override;
+
+  Result<x86::GeneralRegisters> registers(Tid tid) override;
+  Result<void> set_registers(Tid tid, const x86::GeneralRegisters& regs) override;
+  Result<std::uint64_t> peek_user(Tid tid, std::size_t offset) override;
+  Result<void> poke_user(Tid tid, std::size_t offset, std::uint64_t value) override;
+  Result<std::size_t> xstate(Tid tid, std::span<std::byte> into) override;
+  Result<void> set_xstate(Tid tid, std::span<const std::byte> from) override;
+  Result<siginfo_t> siginfo(Tid tid) override;
+  Result<void> set_siginfo(Tid tid, const siginfo_t& info) override;
+  Result<std::uint64_t> event_message(Tid tid) override;
+  Result<std::uint64_t> signal_mask(Tid tid) override;
+  Result<void> set_signal_mask(Tid tid, std::uint64_t mask) override;
+  bool trap_pending(Tid tid) override;
+  Result<void> send_signal(Tid tid, int signal) override;
+  bool shares_memory(Pid a, Pid b) override;
+  std::optional<Address> rseq_area(Tid tid) override;
+  bool suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) override;
+
+  std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) override;
+  std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) override;
+  bool read_as_program(Pid pid, Address from, std::span<std::byte> to) override;
+  bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) override;
+  bool read_pieces(Pid pid, std::span<const Piece> pieces) override;
+  void forget_memory(Pid pid) override;
+
+ private:
+  int memory_handle(Pid pid);
+
+  std::map<Pid, int> memory_handles_;  // /proc/PID/mem, opened at first use
+};
+
+}  // namespace stub

@@ -1,0 +1,61 @@
+// Where clients come from: sockets listened on, or a line that is there from the start.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "stub/endpoint.h"
+#include "stub/types.h"
+#include "stub/unique_fd.h"
+
+namespace stub {
+
+// A connected client. Reading and writing are the same descriptor but for stdio.
+struct Connection {
+  UniqueFd in;
+  UniqueFd out;          // not valid: `in` serves both
+  std::string greeting;  // what is said when it is taken up
+  int writer() const { return out.valid() ? out.get() : in.get(); }
+};
+
+// An endpoint that is open. Every descriptor is non-blocking and closed on exec.
+//
+// A host name is listened on in all its addresses, `localhost` in both families, so that it does
+// not matter which one the client tries first. An empty host means loopback only: whoever can
+// connect can do everything this user can, so other machines must be let in on purpose.
+class Listener {
+ public:
+  // Errors carry gdbserver's sentence: "Can't bind address: Address already in use.",
+  // "HOST:PORT: cannot resolve name: REASON", "Could not open remote device: REASON.".
+  // `comm` is the endpoint as the user wrote it.
+  static Result<Listener> open(const Endpoint& endpoint, const std::string& comm);
+  Listener(Listener&&) = default;
+  Listener& operator=(Listener&&) = default;
+  ~Listener() { close_sockets(); }
+
+  // Listening sockets; empty for stdio and tty.
+  const std::vector<UniqueFd>& sockets() const { return sockets_; }
+  void close_sockets();
+  // Lines that tell where clients may connect; empty for stdio and tty.
+  std::vector<std::string> announcement() const;
+  std::optional<std::uint16_t> port() const { return port_; }
+
+  // Takes a waiting client; nullopt when it has gone meanwhile or may not connect.
+  std::optional<Connection> accept(int socket) const;
+  // The only client of stdio or a tty.
+  Result<Connection> line() const;
+
+ private:
+  Listener() = default;
+  static Result<Listener> open_tcp(const TcpEndpoint& endpoint, const std::string& comm);
+  static Result<Listener> open_unix(const UnixEndpoint& endpoint);
+
+  Endpoint endpoint_;
+  std::vector<UniqueFd> sockets_;
+  std::optional<std::uint16_t> port_;
+  std::string unlink_at_end_;  // path of a unix socket
+};
+
+}  // namespace stub

@@ -1,0 +1,37 @@
+// What the daemon writes on stderr: lines that scripts and IDEs wait for, and debug output.
+//
+// Every line is one write(2): nothing is buffered, so a line is out when the call returns, also
+// into a pipe, and lines of the program being debugged cannot land in the middle of ours.
+#pragma once
+
+#include <string_view>
+
+namespace stub {
+
+// A line for the user, without its newline.
+void say(std::string_view line);
+
+// The components of gdbserver 16's --debug=.
+enum class LogTopic : unsigned { threads = 1, event_loop = 2, remote = 4 };
+inline constexpr unsigned all_log_topics = 7;
+
+class Log {
+ public:
+  bool enabled(LogTopic topic) const { return (topics_ & static_cast<unsigned>(topic)) != 0; }
+  void enable(LogTopic topic, bool on);
+  void set_topics(unsigned topics) { topics_ = topics; }
+  void set_timestamps(bool on) { timestamps_ = on; }
+  // Debug output goes to this file instead of stderr; false when it cannot be opened (errno).
+  bool open_file(const char* path);
+  // Callers ask enabled() first, so that nobody formats a line that is not written.
+  void write(LogTopic topic, std::string_view line) const;
+
+ private:
+  unsigned topics_ = 0;
+  bool timestamps_ = false;
+  int fd_ = 2;
+};
+
+Log& debug_log();
+
+}  // namespace stub

@@ -1,0 +1,136 @@
+// argv in, a served session out. The order is gdbserver's, which scripts rely on: the address first
+// (nothing is started when it cannot be had), then the program, then "Listening on port N".
+#include <fmt/core.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "stub/command_line.h"
+#include "stub/engine.h"
+#include "stub/launch.h"
+#include "stub/linux_tracee.h"
+#include "stub/listener.h"
+#include "stub/log.h"
+#include "stub/server.h"
+#include "stub/session.h"
+#include "stub/signal_state.h"
+#include "stub/terminal.h"
+
+namespace {
+
+using namespace stub;
+
+constexpr int failure = 1;
+
+int fail_with(std::string_view text) {
+  say(text);
+  say("Exiting");
+  return failure;
+}
+
+bool configure_log(const DebugOptions& debug) {
+  debug_log().set_topics(debug.topics);
+  debug_log().set_timestamps(debug.timestamps);
+  return debug.file.empty() || debug_log().open_file(debug.file.c_str());
+}
+
+bool write_port_file(const Options& options, const Listener& listener) {
+  if (options.port_file.empty() || !listener.port()) return true;
+  std::ofstream file(options.port_file);
+  file << *listener.port() << '\n';
+  return static_cast<bool>(file.flush());
+}
+
+LaunchSpec launch_spec(const Options& options, Terminal& terminal) {
+  LaunchSpec spec;
+  spec.program = options.program;
+  spec.wrapper = options.wrapper;
+  spec.environment = Environment::of_this_process();
+  spec.startup_with_shell = options.startup_with_shell;
+  spec.disable_randomization = options.disable_randomization;
+  spec.redirect_stdio = std::holds_alternative<StdioEndpoint>(options.endpoint);
+  spec.terminal = &terminal;
+  return spec;
+}
+
+Result<void> take_on_process(const Options& options, const LaunchSpec& spec, Engine& engine) {
+  if (options.attach) {
+    const auto attached = engine.attach(Pid{*options.attach});
+    if (attached) say(fmt::format("Attached; pid = {}", *options.attach));
+    return attached;
+  }
+  if (options.program.empty()) return {};
+  const auto launched = launch(spec, engine.tracee());
+  if (!launched) return tl::unexpected(launched.error());
+  engine.adopt_launched(*launched);
+  return {};
+}
+
+SessionSettings session_settings(const Options& options, const LaunchSpec& spec, Tracee& tracee) {
+  SessionSettings settings;
+  settings.multi = options.multi;
+  settings.once = options.once;
+  settings.disabled = options.disabled;
+  settings.on_disconnect = options.on_disconnect;
+  settings.launch = spec;
+  settings.launcher = [&tracee](const LaunchSpec& program) { return launch(program, tracee); };
+  settings.console = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  };
+  return settings;
+}
+
+// The caller sees what it would have seen of a server that had not caught the signal.
+void die_of(int signal) {
+  std::signal(signal, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  raise(signal);
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+int serve(const Options& options) {
+  auto listener = Listener::open(options.endpoint, options.comm);
+  if (!listener) return fail_with(listener.error().text);
+
+  Terminal terminal;
+  LinuxTracee tracee;
+  Engine engine(tracee);
+  const LaunchSpec spec = launch_spec(options, terminal);
+  if (auto taken = take_on_process(options, spec, engine); !taken)
+    return fail_with(taken.error().text);
+  Session session(engine, session_settings(options, spec, tracee));
+  if (!write_port_file(options, *listener)) {
+    session.end_all();
+    return fail_with(fmt::format("{}: {}", options.port_file, std::strerror(errno)));
+  }
+
+  Server server(*listener, options.once);
+  const int signal = server.run(session);
+  session.end_all();
+  terminal.take_back();
+  if (signal != 0) die_of(signal);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  (void)initial_signal_state();  // before anything changes it
+  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  const auto options = parse_command_line(arguments);
+  if (!options) {
+    std::fputs(options.error().out.c_str(), stdout);
+    std::fputs(options.error().err.c_str(), stderr);
+    return options.error().code;
+  }
+  if (!configure_log(options->debug))
+    return fail_with(fmt::format("{}: {}", options->debug.file, std::strerror(errno)));
+  return serve(*options);
+}

@@ -1,0 +1,185 @@
+// The table of monitor commands. gdb's testsuite and IDEs know a gdbserver by the first lines of
+// its help and by a few of its texts, so those are kept to the letter.
+#include "stub/monitor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "arch/step_plan.h"
+#include "stub/log.h"
+
+namespace stub {
+namespace {
+
+constexpr std::string_view help_text =
+    "The following monitor commands are supported:\n"
+    "  set debug <0|1>\n"
+    "    Enable general debugging messages\n"
+    "  set debug-hw-points <0|1>\n"
+    "    Enable h/w breakpoint/watchpoint debugging messages\n"
+    "  set remote-debug <0|1>\n"
+    "    Enable remote protocol debugging messages\n"
+    "  set event-loop-debug <0|1>\n"
+    "    Enable event loop debugging messages\n"
+    "  set debug-format option1[,option2,...]\n"
+    "    Add additional information to debugging messages\n"
+    "    Options: all, none, timestamp\n"
+    "  sites\n"
+    "    Show each breakpoint site with how it is stepped over, and why\n"
+    "  stats\n"
+    "    Show for each breakpoint site its hits and what they cost\n"
+    "  exit\n"
+    "    Quit GDBserver\n";
+
+MonitorResult say_back(std::string text) { return {std::move(text), false, false}; }
+MonitorResult refuse(std::string text) {
+  return {std::move(text) + std::string(help_text), true, false};
+}
+
+// ---- sites and their statistics ----------------------------------------------------------------
+
+constexpr std::size_t most_past_sites = 65536;
+
+void merge(SiteRecord& record, const Site& site) {
+  record.lane = site.plan.lane();
+  record.reason = site.plan.reason;
+  SiteStatistics& sum = record.statistics;
+  const SiteStatistics& more = site.statistics;
+  sum.hits += more.hits;
+  sum.false_hits += more.false_hits;
+  sum.in_place += more.in_place;
+  sum.total_ns += more.total_ns;
+  sum.max_ns = std::max(sum.max_ns, more.max_ns);
+  sum.others_held += more.others_held;
+  sum.others_held_ns += more.others_held_ns;
+}
+
+double us(std::uint64_t ns) { return static_cast<double>(ns) / 1e3; }
+
+MonitorResult sites(std::string_view, MonitorContext context) {
+  std::string text =
+      fmt::format("{:>7}  {:18}  {:3}  {:8}  {}\n", "process", "address", "now", "lane", "reason");
+  for (const SiteRecord& site : context.past_sites.with_present(context.engine))
+    text += fmt::format("{:>7}  {:#018x}  {:3}  {:8}  {}\n", raw(site.pid), site.address.value(),
+                        site.in ? "in" : "out", x86::name(site.lane), site.reason);
+  return say_back(std::move(text));
+}
+
+MonitorResult stats(std::string_view, MonitorContext context) {
+  std::string text =
+      fmt::format("{:18}  {:8}  {:>9}  {:>9}  {:>8}  {:>8}  {:>11}  {:>8}\n", "address", "lane",
+                  "hits", "false", "mean us", "max us", "others held", "held us");
+  for (const SiteRecord& site : context.past_sites.with_present(context.engine)) {
+    const SiteStatistics& s = site.statistics;
+    const double mean = s.false_hits == 0 ? 0 : us(s.total_ns) / static_cast<double>(s.false_hits);
+    text += fmt::format("{:#018x}  {:8}  {:>9}  {:>9}  {:>8.1f}  {:>8.1f}  {:>11}  {:>8.1f}\n",
+                        site.address.value(), x86::name(site.lane), s.hits, s.false_hits, mean,
+                        us(s.max_ns), s.others_held, us(s.others_held_ns));
+  }
+  return say_back(std::move(text));
+}
+
+// ---- settings ----------------------------------------------------------------------------------
+
+template <LogTopic topic, char kind>
+MonitorResult toggle(std::string_view value, MonitorContext) {
+  if (value != "0" && value != "1") return refuse("Unknown monitor command.\n\n");
+  const bool on = value == "1";
+  debug_log().enable(topic, on);
+  constexpr std::string_view what = kind == 'g'   ? "Debug output"
+                                    : kind == 'h' ? "H/W point debugging output"
+                                    : kind == 'p' ? "Protocol debug output"
+                                                  : "Event loop debug output";
+  return say_back(fmt::format("{} {}.\n", what, on ? "enabled" : "disabled"));
+}
+
+MonitorResult debug_format(std::string_view options, MonitorContext) {
+  std::string text;
+  debug_log().set_timestamps(false);
+  while (!options.empty()) {
+    const std::string_view option = options.substr(0, options.find(','));
+    options.remove_prefix(std::min(options.size(), option.size() + 1));
+    if (option == "all") {
+      debug_log().set_timestamps(true);
+      text += "All extra debug format options enabled.\n";
+    } else if (option == "none") {
+      debug_log().set_timestamps(false);
+      text += "All extra debug format options disabled.\n";
+    } else if (option == "timestamp") {
+      debug_log().set_timestamps(true);
+      text += "Timestamps will be added to debug output.\n";
+    } else if (!option.empty()) {
+      return refuse(fmt::format("{}Unknown debug-format argument: \"{}\"\n", text, option));
+    }
+  }
+  return say_back(std::move(text));
+}
+
+MonitorResult thread_db_path(std::string_view path, MonitorContext context) {
+  context.tls.library_path = path.empty() ? TlsOptions{}.library_path : std::string(path);
+  return say_back(fmt::format("libthread-db-search-path set to `{}'\n", context.tls.library_path));
+}
+
+MonitorResult help(std::string_view, MonitorContext) { return say_back(std::string(help_text)); }
+MonitorResult leave(std::string_view, MonitorContext) { return {"", false, true}; }
+
+struct Command {
+  std::string_view name;
+  bool takes_value;
+  MonitorResult (*run)(std::string_view value, MonitorContext context);
+};
+
+constexpr Command commands[] = {
+    {"help", false, help},
+    {"exit", false, leave},
+    {"sites", false, sites},
+    {"stats", false, stats},
+    {"set debug", true, toggle<LogTopic::threads, 'g'>},
+    {"set debug-hw-points", true, toggle<LogTopic::threads, 'h'>},
+    {"set remote-debug", true, toggle<LogTopic::remote, 'p'>},
+    {"set event-loop-debug", true, toggle<LogTopic::event_loop, 'e'>},
+    {"set debug-format", true, debug_format},
+    {"set libthread-db-search-path", true, thread_db_path},
+};
+
+}  // namespace
+
+void PastSites::add(Pid pid, const Site& site) {
+  if (!site.client) return;
+  if (records_.size() >= most_past_sites && !records_.contains({pid, site.address})) return;
+  SiteRecord& record = records_[{pid, site.address}];
+  record.pid = pid;
+  record.address = site.address;
+  merge(record, site);
+}
+
+std::vector<SiteRecord> PastSites::with_present(Engine& engine) const {
+  auto all = records_;
+  for (const Pid pid : engine.processes()) {
+    engine.find(pid)->space->sites.for_each([&](const Site& site) {
+      SiteRecord& record = all[{pid, site.address}];
+      record.pid = pid;
+      record.address = site.address;
+      record.in = true;
+      merge(record, site);
+    });
+  }
+  std::vector<SiteRecord> list;
+  for (const auto& [key, record] : all) list.push_back(record);
+  return list;
+}
+
+MonitorResult run_monitor_command(std::string_view text, MonitorContext context) {
+  for (const Command& command : commands) {
+    if (text == command.name && !command.takes_value) return command.run("", context);
+    if (!command.takes_value || !text.starts_with(command.name)) continue;
+    std::string_view value = text.substr(command.name.size());
+    if (!value.starts_with(' ')) continue;
+    value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
+    return command.run(value, context);
+  }
+  return refuse("Unknown monitor command.\n\n");
+}
+
+}  // namespace stub

@@ -1,0 +1,51 @@
+// `monitor` commands: gdbserver's, with its texts, and ours.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "stub/engine.h"
+#include "stub/tls.h"
+
+namespace stub {
+
+// A site as the tables show it, in or out.
+struct SiteRecord {
+  Pid pid{};
+  Address address;
+  x86::Lane lane{};
+  std::string_view reason;
+  bool in = false;  // is inserted now
+  SiteStatistics statistics;
+};
+
+// Sites that clients have taken out, so that what they saw is not lost with them.
+class PastSites {
+ public:
+  void add(Pid pid, const Site& site);
+  // Past and present sites of all processes, by process and address.
+  std::vector<SiteRecord> with_present(Engine& engine) const;
+
+ private:
+  using Key = std::pair<Pid, Address>;
+  std::map<Key, SiteRecord> records_;
+};
+
+struct MonitorContext {
+  Engine& engine;
+  TlsOptions& tls;
+  const PastSites& past_sites;
+};
+
+struct MonitorResult {
+  std::string output;   // for the client's console
+  bool failed = false;  // the reply is an error
+  bool exit = false;    // end the daemon
+};
+
+MonitorResult run_monitor_command(std::string_view command, MonitorContext context);
+
+}  // namespace stub

@@ -1,0 +1,365 @@
+// Reading /proc.
+//
+// These files are text made by the kernel at the moment of the read, with parts that the inspected
+// process chooses itself: its name and its file names may hold spaces, parentheses, newlines and
+// anything else. What the kernel guarantees (fs/proc/array.c, fs/proc/task_mmu.c):
+//   stat    the name stands between the first '(' and the *last* ')', unescaped; no later field can
+//           contain a parenthesis.
+//   status  the name is escaped (newline and backslash), so a line is a line and no process can
+//           forge another field. Fields are found by name: their order and number grow.
+//   maps    newlines in names are written as \012, so a line is a line; the path is what follows
+//   the
+//           inode and its spaces, to the end of the line.
+// A file is read until the end with a buffer that grows; the kernel hands out maps in pieces of a
+// page and takes up at the next address, so a list read while the program maps and unmaps is
+// sorted and free of overlaps, but not one moment's state.
+#include "stub/proc_fs.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <memory>
+
+namespace stub::proc_fs {
+namespace {
+
+// ---- text ------------------------------------------------------------------------------------
+
+// Splits off what precedes the first `separator`; all of it when there is none.
+std::string_view take_until(std::string_view& text, char separator) {
+  const std::size_t at = text.find(separator);
+  std::string_view head = text.substr(0, at);
+  text.remove_prefix(at == std::string_view::npos ? text.size() : at + 1);
+  return head;
+}
+
+void skip_blanks(std::string_view& text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+}
+
+template <class T>
+bool take_number(std::string_view& text, T& value, int base = 10) {
+  skip_blanks(text);
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc()) return false;
+  text.remove_prefix(end - text.data());
+  return true;
+}
+
+bool take_char(std::string_view& text, char expected) {
+  if (text.empty() || text.front() != expected) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+template <class Id>
+bool take_id(std::string_view& text, Id& id) {
+  pid_t value = 0;
+  if (!take_number(text, value)) return false;
+  id = Id{value};
+  return true;
+}
+
+bool take_status_field(std::string_view name, std::string_view value, Status& s) {
+  if (name == "State") {
+    skip_blanks(value);
+    if (value.empty()) return false;
+    s.state = value.front();
+    return true;
+  }
+  if (name == "Tgid") return take_id(value, s.tgid);
+  if (name == "Pid") return take_id(value, s.tid);
+  if (name == "PPid") return take_id(value, s.ppid);
+  if (name == "TracerPid") return take_id(value, s.tracer);
+  if (name == "Uid") return take_number(value, s.uid) && take_number(value, s.effective_uid);
+  if (name == "Gid") return take_number(value, s.gid) && take_number(value, s.effective_gid);
+  if (name == "Seccomp") return take_number(value, s.seccomp);
+  if (name == "Threads") return take_number(value, s.threads);
+  if (name == "NSpid") {
+    for (pid_t id; take_number(value, id);) s.ns_tids.push_back(id);
+  }
+  return true;
+}
+
+std::string unescape_newlines(std::string_view path) {
+  std::string out;
+  while (!path.empty()) {
+    const std::size_t at = path.find("\\012");
+    out += path.substr(0, at);
+    if (at == std::string_view::npos) break;
+    out += '\n';
+    path.remove_prefix(at + 4);
+  }
+  return out;
+}
+
+// START-END rwxp OFFSET MAJOR:MINOR INODE   PATH
+std::optional<Mapping> parse_mapping(std::string_view line) {
+  std::uint64_t start = 0, end = 0;
+  if (!take_number(line, start, 16) || !take_char(line, '-') || !take_number(line, end, 16) ||
+      !take_char(line, ' ') || line.size() < 4 || start >= end) {
+    return std::nullopt;
+  }
+  Mapping m;
+  m.start = Address(start);
+  m.end = Address(end);
+  m.read = line[0] == 'r';
+  m.write = line[1] == 'w';
+  m.execute = line[2] == 'x';
+  m.shared = line[3] == 's';
+  line.remove_prefix(4);
+  if (!take_number(line, m.offset, 16) || !take_number(line, m.device_major, 16) ||
+      !take_char(line, ':') || !take_number(line, m.device_minor, 16) ||
+      !take_number(line, m.inode)) {
+    return std::nullopt;
+  }
+  skip_blanks(line);
+  m.path = unescape_newlines(line);
+  return m;
+}
+
+// ---- files -----------------------------------------------------------------------------------
+
+class File {
+ public:
+  explicit File(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  bool is_open() const { return fd_ >= 0; }
+  ssize_t read(char* to, std::size_t size) const {
+    ssize_t n;
+    do {
+      n = ::read(fd_, to, size);
+    } while (n < 0 && errno == EINTR);
+    return n;
+  }
+
+ private:
+  int fd_;
+};
+
+tl::unexpected<Error> failure(const std::string& path) {
+  const int error = errno;
+  const bool gone = error == ENOENT || error == ESRCH;
+  return fail(gone ? Errc::thread_gone : Errc::system,
+              fmt::format("{}: {}", path, std::strerror(error)), error);
+}
+
+std::string thread_file(Tid tid, const char* name) {
+  return fmt::format("/proc/{0}/task/{0}/{1}", raw(tid), name);
+}
+
+std::string process_file(Pid pid, const char* name) {
+  return fmt::format("/proc/{}/{}", raw(pid), name);
+}
+
+// The numeric names of a directory. nullopt (with errno) when it cannot be opened.
+std::optional<std::vector<pid_t>> numeric_entries(const std::string& path) {
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+  if (!dir) return std::nullopt;
+  std::vector<pid_t> ids;
+  while (const dirent* entry = ::readdir(dir.get())) {
+    std::string_view name = entry->d_name;
+    pid_t id = 0;
+    if (take_number(name, id) && name.empty()) ids.push_back(id);
+  }
+  return ids;
+}
+
+Result<std::vector<std::string>> nul_separated(const std::string& path) {
+  return read_file(path).map([](const std::string& text) {
+    std::vector<std::string> parts;
+    for (std::string_view rest = text; !rest.empty();) {
+      parts.emplace_back(take_until(rest, '\0'));
+    }
+    return parts;
+  });
+}
+
+template <class T>
+Result<T> parsed(std::optional<T> value, const std::string& path) {
+  if (!value) return fail(Errc::system, path + ": unexpected form");
+  return *std::move(value);
+}
+
+}  // namespace
+
+std::optional<Status> parse_status(std::string_view text) {
+  Status s;
+  while (!text.empty()) {
+    std::string_view value = take_until(text, '\n');
+    const std::string_view name = take_until(value, ':');
+    if (!take_status_field(name, value, s)) return std::nullopt;
+  }
+  if (raw(s.tid) == 0 || raw(s.tgid) == 0) return std::nullopt;
+  return s;
+}
+
+std::optional<Stat> parse_stat(std::string_view text) {
+  const std::size_t open = text.find('('), close = text.rfind(')');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) {
+    return std::nullopt;
+  }
+  Stat s;
+  s.comm = text.substr(open + 1, close - open - 1);
+  text.remove_prefix(close + 1);
+  skip_blanks(text);
+  if (text.empty()) return std::nullopt;
+  s.state = text.front();
+  text.remove_prefix(1);
+  if (!take_id(text, s.ppid) || !take_number(text, s.pgrp) || !take_number(text, s.session) ||
+      !take_number(text, s.tty) || !take_number(text, s.tty_pgrp)) {
+    return std::nullopt;
+  }
+  for (int field = 9; field <= 39; ++field) {
+    skip_blanks(text);
+    std::string_view word = take_until(text, ' ');
+    if (field == 22 && !take_number(word, s.start_time)) return std::nullopt;
+    if (field == 39 && !take_number(word, s.processor)) return std::nullopt;
+  }
+  return s;
+}
+
+std::vector<Mapping> parse_maps(std::string_view text) {
+  std::vector<Mapping> mappings;
+  while (!text.empty()) {
+    if (auto m = parse_mapping(take_until(text, '\n'))) mappings.push_back(*std::move(m));
+  }
+  return mappings;
+}
+
+Result<Status> status(Tid tid) {
+  const std::string path = thread_file(tid, "status");
+  return read_file(path).and_then([&](const auto& s) { return parsed(parse_status(s), path); });
+}
+
+Result<Stat> stat(Tid tid) {
+  const std::string path = thread_file(tid, "stat");
+  return read_file(path).and_then([&](const auto& s) { return parsed(parse_stat(s), path); });
+}
+
+Result<int> core(Tid tid) {
+  const std::string path = thread_file(tid, "stat");
+  File file(path);
+  char buffer[1024];  // 52 numbers of up to 20 digits are possible; all but a few are far shorter
+  const ssize_t n = file.is_open() ? file.read(buffer, sizeof buffer) : -1;
+  if (n < 0) return failure(path);
+  return parsed(parse_stat({buffer, static_cast<std::size_t>(n)}), path).map(&Stat::processor);
+}
+
+Result<std::vector<Mapping>> maps(Pid pid) {
+  return read_file(process_file(pid, "maps")).map(parse_maps);
+}
+
+Result<std::vector<Tid>> threads(Pid pid) {
+  const std::string path = process_file(pid, "task");
+  auto ids = numeric_entries(path);
+  if (!ids) return failure(path);
+  std::vector<Tid> tids;
+  for (pid_t id : *ids) tids.push_back(Tid{id});
+  return tids;
+}
+
+Result<std::vector<int>> descriptors(Pid pid) {
+  const std::string path = process_file(pid, "fd");
+  auto numbers = numeric_entries(path);
+  if (!numbers) return failure(path);
+  return *std::move(numbers);
+}
+
+std::vector<Pid> processes() {
+  std::vector<Pid> pids;
+  for (pid_t id : numeric_entries("/proc").value_or(std::vector<pid_t>())) pids.push_back(Pid{id});
+  std::ranges::sort(pids);
+  return pids;
+}
+
+Result<std::string> comm(Tid tid) {
+  return read_file(thread_file(tid, "comm")).map([](std::string name) {
+    if (name.ends_with('\n')) name.pop_back();
+    return name;
+  });
+}
+
+Result<std::vector<std::byte>> auxv(Pid pid) {
+  return read_file(process_file(pid, "auxv")).map([](const std::string& text) {
+    auto bytes = std::as_bytes(std::span(text));
+    return std::vector(bytes.begin(), bytes.end());
+  });
+}
+
+std::optional<std::uint64_t> auxv_value(std::span<const std::byte> auxv, std::size_t word_size,
+                                        std::uint64_t type) {
+  for (; auxv.size() >= 2 * word_size; auxv = auxv.subspan(2 * word_size)) {
+    std::uint64_t key = 0, value = 0;
+    std::memcpy(&key, auxv.data(), word_size);
+    std::memcpy(&value, auxv.data() + word_size, word_size);
+    if (key == type) return value;
+  }
+  return std::nullopt;
+}
+
+Result<std::vector<std::string>> cmdline(Pid pid) {
+  return nul_separated(process_file(pid, "cmdline"));
+}
+
+Result<std::vector<std::string>> environ(Pid pid) {
+  return nul_separated(process_file(pid, "environ"));
+}
+
+Result<std::string> executable(Pid pid) {
+  return read_link(process_file(pid, "exe")).map([&](std::string name) {
+    const std::string root = read_link(process_file(pid, "root")).value_or("/");
+    const bool below_root = root != "/" && name.starts_with(root + "/");
+    return below_root ? name.substr(root.size()) : name;
+  });
+}
+
+Result<std::size_t> word_size(Pid pid) {
+  const std::string path = process_file(pid, "exe");
+  File file(path);
+  char ident[EI_NIDENT] = {};
+  if (!file.is_open() || file.read(ident, sizeof ident) < 0) return failure(path);
+  return ident[EI_CLASS] == ELFCLASS32 ? 4 : 8;
+}
+
+Address mmap_min_address() {
+  std::uint64_t value = 0;
+  auto text = read_file("/proc/sys/vm/mmap_min_addr");
+  std::string_view rest = text ? std::string_view(*text) : std::string_view();
+  return Address(take_number(rest, value) ? value : 0x10000);
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t limit) {
+  File file(path);
+  if (!file.is_open()) return failure(path);
+  std::string text;
+  std::size_t used = 0;
+  for (ssize_t n = 1; n > 0 && used < limit; used += n) {
+    text.resize(std::min(limit, std::max<std::size_t>(4096, used * 2)));
+    n = file.read(text.data() + used, text.size() - used);
+    if (n < 0) return failure(path);
+  }
+  text.resize(used);
+  return text;
+}
+
+Result<std::string> read_link(const std::string& path) {
+  std::string target(4096, '\0');  // d_path() of the kernel writes into one page
+  const ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
+  if (n < 0) return failure(path);
+  target.resize(n);
+  return target;
+}
+
+}  // namespace stub::proc_fs

@@ -1,0 +1,97 @@
+// What the kernel tells about a process in /proc, read and taken apart.
+//
+// Each kind of file has a pure parser (text to values) and a reader by id. A process or thread that
+// has vanished is Errc::thread_gone in all readers, whether the kernel says ENOENT or ESRCH.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stub/memory_map.h"
+#include "stub/types.h"
+
+namespace stub::proc_fs {
+
+// /proc/PID/status, as far as the daemon needs it. proc_pid_status(5).
+struct Status {
+  char state = '?';  // R S D T t Z X I
+  Pid tgid{};
+  Tid tid{};
+  Pid ppid{};
+  Tid tracer{};  // 0: not traced (or traced from outside our pid namespace)
+  std::uint32_t uid = 0;
+  std::uint32_t effective_uid = 0;
+  std::uint32_t gid = 0;
+  std::uint32_t effective_gid = 0;
+  int seccomp = 0;  // 0 none, 1 strict, 2 filter
+  int threads = 0;
+  std::vector<pid_t> ns_tids;  // this id in each pid namespace, ours first (NSpid)
+};
+
+// /proc/PID/stat. proc_pid_stat(5); the field numbers are that page's.
+struct Stat {
+  std::string comm;     // 2: up to 15 bytes of anything, not escaped
+  char state = '?';     // 3
+  Pid ppid{};           // 4
+  pid_t pgrp = 0;       // 5
+  pid_t session = 0;    // 6
+  int tty = 0;          // 7: device number, 0 for none
+  pid_t tty_pgrp = -1;  // 8: foreground group of that terminal
+  std::uint64_t start_time =
+      0;              // 22: clock ticks since boot; tells a reused id from its predecessor
+  int processor = 0;  // 39: on which it last ran
+};
+
+std::optional<Status> parse_status(std::string_view text);
+std::optional<Stat> parse_stat(std::string_view text);
+// Lines that have not the form of a mapping are left out.
+std::vector<Mapping> parse_maps(std::string_view text);
+
+// Status and stat of one thread. `stat` reads the thread's own file: the one of a process sums over
+// all threads in the kernel, which costs as much as there are threads.
+Result<Status> status(Tid tid);
+Result<Stat> stat(Tid tid);
+// The processor a thread last ran on. Three system calls.
+Result<int> core(Tid tid);
+
+Result<std::vector<Mapping>> maps(Pid pid);
+// The live threads of a process, leader first where it is listed. A snapshot: threads may be
+// created and exit while it is taken, so a caller that needs all of them asks again until nothing
+// is new.
+Result<std::vector<Tid>> threads(Pid pid);
+// The numbers of its open files.
+Result<std::vector<int>> descriptors(Pid pid);
+// All processes that /proc shows, ascending.
+std::vector<Pid> processes();
+
+// The thread's name without the final newline: up to 15 bytes of anything.
+Result<std::string> comm(Tid tid);
+// The saved auxiliary vector as the kernel made it at exec: pairs of words of the program's size.
+Result<std::vector<std::byte>> auxv(Pid pid);
+// The value of the first entry of that type (AT_* of <elf.h>, getauxval(3)); entries are of two words.
+std::optional<std::uint64_t> auxv_value(std::span<const std::byte> auxv, std::size_t word_size,
+                                        std::uint64_t type);
+// The arguments; one element per argument, the final NULs removed. Empty for kernel threads.
+Result<std::vector<std::string>> cmdline(Pid pid);
+Result<std::vector<std::string>> environ(Pid pid);
+
+// The executable's name as the process itself would write it: seen from its own root directory, so
+// that it can be opened by a vFile:open after vFile:setfs. Ends in " (deleted)" when unlinked.
+Result<std::string> executable(Pid pid);
+// Size of a pointer in bytes, 4 or 8, by the ELF class of the running executable. exec may change it.
+Result<std::size_t> word_size(Pid pid);
+
+// vm.mmap_min_addr, 64 KiB when it cannot be read.
+Address mmap_min_address();
+
+// A whole file of /proc (whose size is not known beforehand), at most `limit` bytes. ENOENT and
+// ESRCH are Errc::thread_gone.
+Result<std::string> read_file(const std::string& path, std::size_t limit = 64u << 20);
+Result<std::string> read_link(const std::string& path);
+
+}  // namespace stub::proc_fs

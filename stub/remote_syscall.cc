@@ -1,0 +1,101 @@
+#include "stub/remote_syscall.h"
+
+#include <csignal>
+#include <cstring>
+
+#include "stub/wait_status.h"
+
+namespace stub {
+namespace {
+
+constexpr std::uint64_t all_but_sigtrap = ~(std::uint64_t{1} << (SIGTRAP - 1));
+constexpr std::uint64_t syscall_length = 2;  // 0f 05 and cd 80
+
+constexpr SyscallNumbers amd64_numbers{.mmap = 9, .munmap = 11, .madvise = 28, .prctl = 157};
+constexpr SyscallNumbers i386_numbers{.mmap = 192, .munmap = 91, .madvise = 219, .prctl = 172};
+
+using Register = std::uint64_t x86::GeneralRegisters::*;
+constexpr std::array<Register, 6> amd64_arguments{
+    &x86::GeneralRegisters::rdi, &x86::GeneralRegisters::rsi, &x86::GeneralRegisters::rdx,
+    &x86::GeneralRegisters::r10, &x86::GeneralRegisters::r8,  &x86::GeneralRegisters::r9};
+constexpr std::array<Register, 6> i386_arguments{
+    &x86::GeneralRegisters::rbx, &x86::GeneralRegisters::rcx, &x86::GeneralRegisters::rdx,
+    &x86::GeneralRegisters::rsi, &x86::GeneralRegisters::rdi, &x86::GeneralRegisters::rbp};
+
+// The kernel returns -4095..-1 for errors (include/linux/err.h, MAX_ERRNO).
+constexpr std::int64_t lowest_error = -4095;
+
+}  // namespace
+
+const SyscallNumbers& syscall_numbers(x86::Mode mode) {
+  return mode == x86::Mode::amd64 ? amd64_numbers : i386_numbers;
+}
+
+RemoteSyscall::RemoteSyscall(Tracee& tracee, Tid tid, x86::Mode mode, Address at)
+    : tracee_(tracee), tid_(tid), mode_(mode), at_(at) {
+  const auto regs = tracee_.registers(tid);
+  const auto mask = tracee_.signal_mask(tid);
+  if (!regs || !mask) return;
+  saved_ = *regs;
+  saved_mask_ = *mask;
+  if (auto info = tracee_.siginfo(tid)) saved_info_ = *info;
+  usable_ = tracee_.set_signal_mask(tid, all_but_sigtrap).has_value();
+}
+
+RemoteSyscall::~RemoteSyscall() {
+  if (!usable_) return;
+  // Each may find the thread killed; then there is nothing left to restore.
+  (void)tracee_.set_registers(tid_, saved_);
+  if (saved_info_) (void)tracee_.set_siginfo(tid_, *saved_info_);
+  (void)tracee_.set_signal_mask(tid_, saved_mask_);
+}
+
+Result<std::uint64_t> RemoteSyscall::call(std::uint64_t number,
+                                          std::initializer_list<std::uint64_t> arguments) {
+  if (!usable_) return fail(Errc::thread_gone, "The thread cannot execute a system call", ESRCH);
+  x86::GeneralRegisters regs = saved_;
+  regs.rip = at_.value();
+  regs.rax = number;
+  regs.orig_rax = ~std::uint64_t{0};  // no restart of the interrupted call in between
+  regs.eflags &= ~x86::trap_flag;
+  const auto& places = mode_ == x86::Mode::amd64 ? amd64_arguments : i386_arguments;
+  auto place = places.begin();
+  for (const std::uint64_t argument : arguments) regs.*(*place++) = argument;
+  if (auto set = tracee_.set_registers(tid_, regs); !set) return tl::unexpected(set.error());
+  if (auto stepped = step_over_instruction(); !stepped) return tl::unexpected(stepped.error());
+  const auto after = tracee_.registers(tid_);
+  if (!after) return tl::unexpected(after.error());
+  auto value = static_cast<std::int64_t>(after->rax);
+  if (mode_ == x86::Mode::i386) value = static_cast<std::int32_t>(after->rax);
+  if (value >= lowest_error && value < 0)
+    return fail(Errc::system, std::strerror(static_cast<int>(-value)), static_cast<int>(-value));
+  return mode_ == x86::Mode::i386 ? static_cast<std::uint32_t>(value)
+                                  : static_cast<std::uint64_t>(value);
+}
+
+// Other stops may come first (a PTRACE_INTERRUPT already on its way); they are passed over, and the
+// engine's own bookkeeping copes with an interrupt that was answered here.
+Result<void> RemoteSyscall::step_over_instruction() {
+  constexpr int patience = 16;
+  for (int i = 0; i < patience; ++i) {
+    if (auto gone = tracee_.resume(tid_, ResumeHow::step, 0); !gone) {
+      usable_ = false;
+      return gone;
+    }
+    const auto result = tracee_.wait_for(tid_);
+    if (!result) break;
+    const WaitStatus status = decode_wait_status(result->status);
+    if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status)) {
+      death_ = result;
+      break;
+    }
+    const auto regs = tracee_.registers(tid_);
+    if (regs && std::holds_alternative<SignalStop>(status) &&
+        regs->pc() == at_ + syscall_length)
+      return {};
+  }
+  usable_ = !death_;
+  return fail(Errc::thread_gone, "The thread did not finish a system call", ESRCH);
+}
+
+}  // namespace stub

@@ -1,0 +1,56 @@
+// System calls executed by a stopped thread of the inferior, for the stub.
+//
+// The thread is sent to an existing `syscall` instruction (the vDSO has one; no code is written), is
+// single-stepped over it, and gets back exactly what it had: registers with orig_rax, so that a call
+// that the stop had interrupted still restarts, signal mask, and the siginfo of the signal it was
+// about to receive. All signals are masked meanwhile except SIGTRAP, whose forced delivery by the
+// trap flag would otherwise reset the program's handler (kernel/signal.c, force_sig_info_to_task).
+// Single-stepping is used rather than PTRACE_SYSCALL because the stop it ends in is a signal stop:
+// only on the way out of one does the kernel look at orig_rax and restart an interrupted call.
+#pragma once
+
+#include <array>
+#include <initializer_list>
+
+#include "arch/registers.h"
+#include "stub/tracee.h"
+
+namespace stub {
+
+class RemoteSyscall {
+ public:
+  // `at` is the address of a `syscall` instruction (amd64) or `int $0x80` (i386). The thread must be
+  // in a ptrace stop and must not be executing a system call that sleeps without restart.
+  RemoteSyscall(Tracee& tracee, Tid tid, x86::Mode mode, Address at);
+  ~RemoteSyscall();
+  RemoteSyscall(const RemoteSyscall&) = delete;
+  RemoteSyscall& operator=(const RemoteSyscall&) = delete;
+
+  // The kernel's return value; -errno becomes Errc::system. thread_gone: the thread died under it.
+  Result<std::uint64_t> call(std::uint64_t number, std::initializer_list<std::uint64_t> arguments);
+
+  // The thread's death, when it was waited for here. The engine has to be told.
+  std::optional<WaitResult> death() const { return death_; }
+
+ private:
+  Result<void> step_over_instruction();
+
+  Tracee& tracee_;
+  Tid tid_;
+  x86::Mode mode_;
+  Address at_;
+  x86::GeneralRegisters saved_{};
+  std::optional<siginfo_t> saved_info_;
+  std::uint64_t saved_mask_ = 0;
+  bool usable_ = false;
+  std::optional<WaitResult> death_;
+};
+
+// System call numbers by mode: arch/x86/entry/syscalls/syscall_{64,32}.tbl. i386 has mmap2, whose
+// offset counts pages; for anonymous memory that makes no difference.
+struct SyscallNumbers {
+  std::uint64_t mmap, munmap, madvise, prctl;
+};
+const SyscallNumbers& syscall_numbers(x86::Mode mode);
+
+}  // namespace stub

@@ -1,0 +1,367 @@
+// asio is used as an event loop and for nothing else: it says when a descriptor is ready, and the
+// reading and writing is done here. So TCP, unix sockets, pipes and ttys are one case, and a reply
+// is written at once instead of taking a turn through the loop first.
+//
+// The output queue is bounded by not reading: a client that does not take its replies is not read
+// from until it has taken most of them. Requests are the only source of much output.
+//
+// A second client gets an error packet and is closed. The packet is read by gdb as the reply to its
+// first request, so its user sees the sentence. To be seen it must not be overtaken by a reset,
+// which is what closing a socket with unread input sends (tcp(7)); so we wait for the other side to
+// close, but not for long.
+#include "stub/server.h"
+
+#include <fmt/core.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <list>
+#include <optional>
+#include <vector>
+
+#include "stub/log.h"
+#include "stub/signal_state.h"
+
+namespace stub {
+namespace {
+
+using Descriptor = asio::posix::stream_descriptor;
+using asio::posix::descriptor_base;
+
+constexpr std::size_t read_size = 64 * 1024;
+constexpr std::size_t output_limit = 1024 * 1024;  // no more is read from the client above this
+
+// E.text in a packet frame: '$', text, '#', sum of the text modulo 256 (GDB manual, "Overview").
+std::string error_packet(std::string_view text) {
+  const std::string body = "E." + std::string(text);
+  unsigned sum = 0;
+  for (const char c : body) sum += static_cast<unsigned char>(c);
+  return fmt::format("${}#{:02x}", body, sum & 0xff);
+}
+
+ssize_t write_some(int fd, std::string_view bytes) {
+  ssize_t written;
+  do {
+    written = ::write(fd, bytes.data(), bytes.size());
+  } while (written < 0 && errno == EINTR);
+  return written;
+}
+
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+// Blocks what the loop reads from a signalfd. Signals that the caller had ignored stay so.
+UniqueFd open_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) {
+    struct sigaction action {};
+    sigaction(signal, nullptr, &action);
+    if (signal == SIGCHLD || action.sa_handler != SIG_IGN) sigaddset(&set, signal);
+  }
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  return UniqueFd(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
+// A terminal or pipe we share with others must be left as it was found.
+class NonBlocking {
+ public:
+  explicit NonBlocking(int fd) : fd_(fd), before_(fcntl(fd, F_GETFL)) {
+    fcntl(fd, F_SETFL, before_ | O_NONBLOCK);
+  }
+  ~NonBlocking() { fcntl(fd_, F_SETFL, before_); }
+  NonBlocking(const NonBlocking&) = delete;
+  NonBlocking& operator=(const NonBlocking&) = delete;
+
+ private:
+  int fd_;
+  int before_;
+};
+
+}  // namespace
+
+class Server::Loop {
+ public:
+  Loop(Listener& listener, bool once)
+      : listener_(listener), once_(once), signals_(io_, open_signals().release()) {
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+
+  int run(Peer& peer) {
+    peer_ = &peer;
+    wait_for_signals();
+    peer.on_child_event();  // what happened before anybody waited
+    open();
+    after_event();
+    io_.run();
+    return ended_by_;
+  }
+
+ private:
+  // Handlers keep what they wait for alive, and may run once more after it was closed.
+  struct Client {
+    Client(asio::io_context& io, Connection connection) : in(io, connection.in.release()), out(io) {
+      in_mode.emplace(in.native_handle());
+      if (!connection.out.valid()) return;
+      out.assign(connection.out.release());
+      out_mode.emplace(out.native_handle());
+    }
+    ~Client() { close(); }
+    Descriptor& writer() { return out.is_open() ? out : in; }
+    bool alive() const { return in.is_open(); }
+    void close() {
+      out_mode.reset();
+      in_mode.reset();
+      asio::error_code ignored;
+      out.close(ignored);
+      in.close(ignored);
+    }
+
+    Descriptor in;
+    Descriptor out;  // not open: `in` serves both directions
+    std::optional<NonBlocking> in_mode, out_mode;
+    std::string queue;     // output
+    std::size_t sent = 0;  // of the queue
+    bool writing = false;  // waiting until more can be sent
+    bool reading = false;
+  };
+
+  struct Refused {
+    Refused(asio::io_context& io, Connection connection)
+        : socket(io, connection.in.release()), timer(io) {}
+    Descriptor socket;
+    asio::steady_timer timer;
+  };
+
+  void wait_for_signals() {
+    signals_.async_wait(descriptor_base::wait_read, [this](const asio::error_code& error) {
+      if (!error) on_signals();
+    });
+  }
+
+  void on_signals() {
+    signalfd_siginfo info;
+    bool child = false;
+    while (::read(signals_.native_handle(), &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGCHLD) {
+        child = true;
+      } else {
+        ended_by_ = static_cast<int>(info.ssi_signo);
+        return io_.stop();
+      }
+    }
+    if (child) {
+      peer_->on_child_event();
+      after_event();
+    }
+    wait_for_signals();
+  }
+
+  // Announces and waits for clients; a line has its client already.
+  void open() {
+    for (const std::string& line : listener_.announcement()) say(line);
+    if (listener_.announcement().empty()) {
+      auto line = listener_.line();
+      if (line) return take_up(std::move(*line));
+      say(line.error().text);
+      return io_.stop();
+    }
+    if (!acceptors_.empty()) return;
+    for (const UniqueFd& socket : listener_.sockets()) {
+      Descriptor& acceptor = acceptors_.emplace_back(io_, dup_of(socket.get()));
+      wait_for_client(acceptor);
+    }
+  }
+
+  // asio closes what it is given, and the listener keeps its sockets.
+  static int dup_of(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3); }
+
+  void wait_for_client(Descriptor& acceptor) {
+    acceptor.async_wait(descriptor_base::wait_read,
+                        [this, &acceptor](const asio::error_code& error) {
+                          if (!error) on_client(acceptor);
+                        });
+  }
+
+  void on_client(Descriptor& acceptor) {
+    if (!acceptor.is_open()) return;
+    auto connection = listener_.accept(acceptor.native_handle());
+    if (!connection) return wait_for_client(acceptor);
+    if (client_) {
+      refuse(std::move(*connection));
+      return wait_for_client(acceptor);
+    }
+    if (once_) {
+      for (Descriptor& each : acceptors_) each.close();
+      listener_.close_sockets();
+    } else {
+      wait_for_client(acceptor);
+    }
+    take_up(std::move(*connection));
+  }
+
+  void refuse(Connection connection) {
+    constexpr auto patience = std::chrono::seconds(1);
+    constexpr int most = 16;
+    if (refused_ == most) return;
+    ++refused_;
+    write_some(connection.writer(), "+" + error_packet("another client is connected"));
+    ::shutdown(connection.writer(), SHUT_WR);
+    auto refused = std::make_shared<Refused>(io_, std::move(connection));
+    drain(refused);
+    refused->timer.expires_after(patience);
+    refused->timer.async_wait([this, refused](const asio::error_code&) { dismiss(*refused); });
+  }
+
+  void drain(std::shared_ptr<Refused> refused) {
+    refused->socket.async_wait(
+        descriptor_base::wait_read, [this, refused](const asio::error_code& error) {
+          if (error || !refused->socket.is_open()) return;
+          std::array<char, 4096> ignored;
+          const ssize_t got =
+              ::read(refused->socket.native_handle(), ignored.data(), ignored.size());
+          if (got > 0 || (got < 0 && would_block(errno))) return drain(refused);
+          dismiss(*refused);
+        });
+  }
+
+  void dismiss(Refused& refused) {
+    if (!refused.socket.is_open()) return;
+    refused.socket.close();
+    refused.timer.cancel();
+    --refused_;
+  }
+
+  void take_up(Connection connection) {
+    say(connection.greeting);
+    client_ = std::make_shared<Client>(io_, std::move(connection));
+    peer_->connected();
+    after_event();
+  }
+
+  void wait_for_input() {
+    if (client_->reading || client_->queue.size() - client_->sent > output_limit) return;
+    client_->reading = true;
+    client_->in.async_wait(descriptor_base::wait_read,
+                           [this, client = client_](const asio::error_code& error) {
+                             if (error || !client->alive()) return;
+                             client->reading = false;
+                             on_input();
+                           });
+  }
+
+  void on_input() {
+    const ssize_t got = ::read(client_->in.native_handle(), input_.data(), input_.size());
+    if (got > 0) {
+      peer_->receive(std::as_bytes(std::span(input_.data(), static_cast<std::size_t>(got))));
+      return after_event();
+    }
+    if (got < 0 && (errno == EINTR || would_block(errno))) return wait_for_input();
+    hang_up();
+  }
+
+  // After everything that may have changed the peer's mind or produced output.
+  void after_event() {
+    const bool flushed = !client_ || flush();
+    schedule_poll();
+    switch (peer_->next()) {
+      case Peer::Next::go_on:
+        if (client_) wait_for_input();
+        return;
+      case Peer::Next::hang_up:
+        if (client_ && flushed) hang_up();
+        return;
+      case Peer::Next::quit:
+        if (flushed) io_.stop();
+        return;
+    }
+  }
+
+  void schedule_poll() {
+    const auto delay = peer_->poll_after();
+    if (!delay) return;
+    poll_timer_.expires_after(*delay);  // a wait that is under way ends with an error
+    poll_timer_.async_wait([this](const asio::error_code& error) {
+      if (error) return;
+      peer_->on_child_event();
+      after_event();
+    });
+  }
+
+  // Sends what can be sent; true when nothing is left. May find the client gone.
+  bool flush() {
+    Client& client = *client_;
+    if (client.writing) {
+      peer_->take_output(client.queue);
+      return false;
+    }
+    do {
+      peer_->take_output(client.queue);
+      if (client.sent == client.queue.size()) {
+        client.queue.clear();
+        client.sent = 0;
+        return true;
+      }
+    } while (send_some(client));
+    return client.queue.empty();
+  }
+
+  bool send_some(Client& client) {
+    const ssize_t sent = write_some(client.writer().native_handle(),
+                                    std::string_view(client.queue).substr(client.sent));
+    if (sent >= 0) {
+      client.sent += static_cast<std::size_t>(sent);
+      return true;
+    }
+    if (!would_block(errno)) {
+      // The reading side will find the end of the connection; what is left has no reader.
+      client.queue.clear();
+      client.sent = 0;
+      return false;
+    }
+    client.queue.erase(0, client.sent);
+    client.sent = 0;
+    client.writing = true;
+    client.writer().async_wait(descriptor_base::wait_write,
+                               [this, waiting = client_](const asio::error_code& error) {
+                                 if (error || !waiting->alive()) return;
+                                 waiting->writing = false;
+                                 after_event();
+                               });
+    return false;
+  }
+
+  void hang_up() {
+    client_->close();
+    client_.reset();
+    peer_->disconnected();
+    if (once_ || peer_->next() == Peer::Next::quit) return io_.stop();
+    say("Remote side has terminated connection.  GDBserver will reopen the connection.");
+    open();
+  }
+
+  Listener& listener_;
+  const bool once_;
+  asio::io_context io_{1};
+  Descriptor signals_;
+  asio::steady_timer poll_timer_{io_};
+  std::list<Descriptor> acceptors_;
+  int refused_ = 0;  // second clients still listening to our answer
+  std::shared_ptr<Client> client_;
+  std::array<char, read_size> input_;
+  Peer* peer_ = nullptr;
+  int ended_by_ = 0;
+};
+
+Server::Server(Listener& listener, bool once) : loop_(std::make_unique<Loop>(listener, once)) {}
+Server::~Server() = default;
+int Server::run(Peer& peer) { return loop_->run(peer); }
+
+}  // namespace stub

@@ -1,0 +1,59 @@
+// The event loop: one thread, two sources of events, the client and the kernel.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "stub/listener.h"
+
+namespace stub {
+
+// What the loop drives: the session and the engine behind it. Bytes in, bytes out.
+class Peer {
+ public:
+  enum class Next {
+    go_on,
+    hang_up,  // close the connection once the output is sent
+    quit,     // the same, and end run()
+  };
+
+  virtual ~Peer() = default;
+  virtual void connected() = 0;
+  virtual void receive(std::span<const std::byte> bytes) = 0;
+  // SIGCHLD was seen: some child has changed state. Many changes may come as one call.
+  virtual void on_child_event() = 0;
+  // The connection is over, by the client's doing or ours.
+  virtual void disconnected() = 0;
+
+  // Asked after each of the calls above.
+  virtual void take_output(std::string& into) = 0;  // appends
+  virtual Next next() const = 0;
+  // When on_child_event() is to be called again although no signal says so; 0: at once, after the
+  // client has had its turn.
+  virtual std::optional<std::chrono::milliseconds> poll_after() const = 0;
+};
+
+class Server {
+ public:
+  // `once`: stop listening as soon as a client is there, and end with its connection. The listener
+  // must live longer than the server.
+  Server(Listener& listener, bool once);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Announces the listener and serves until the peer says quit (0), or SIGTERM, SIGINT or SIGHUP
+  // arrives (its number), or, with `once`, the connection is over (0). Those signals and SIGCHLD
+  // are blocked from here on and read from a descriptor; SIGPIPE is ignored.
+  int run(Peer& peer);
+
+ private:
+  class Loop;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace stub

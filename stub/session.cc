@@ -1,0 +1,194 @@
+#include "stub/session.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <variant>
+
+#include "protocol/framing.h"
+#include "protocol/parse.h"
+#include "protocol/replies.h"
+#include "stub/log.h"
+
+namespace stub {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+// A text of any length as `O` packets of a size that every client takes.
+constexpr std::size_t console_piece = 1000;
+
+}  // namespace
+
+Session::Session(Engine& engine, SessionSettings settings)
+    : engine_(engine),
+      settings_(std::move(settings)),
+      initial_environment_(settings_.launch.environment) {}
+
+// ---- the connection ----------------------------------------------------------------------------
+
+void Session::connected() {
+  connection_ = Connection{};
+  connection_.files = std::make_unique<HostIo>(settings_.host_io);
+  output_.clear();
+  last_frame_.clear();
+  next_ = Next::go_on;
+  has_client_ = true;
+  unattended_ = false;
+  engine_.set_interest({});
+  // Every connection begins in all-stop mode (GDB manual, QNonStop).
+  if (engine_.non_stop()) engine_.set_non_stop(false);
+}
+
+void Session::receive(std::span<const std::byte> bytes) {
+  std::string_view input(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  while (next_ == Next::go_on) {
+    auto event = connection_.deframer.next(input);
+    if (!event) break;
+    on_frame(std::move(*event));
+  }
+  on_child_event();
+}
+
+void Session::on_child_event() {
+  engine_.on_child_event();
+  take_reports();
+}
+
+void Session::take_output(std::string& into) {
+  into += output_;
+  output_.clear();
+}
+
+void Session::disconnected() {
+  has_client_ = false;
+  const bool extended = settings_.multi || connection_.extended;
+  connection_ = Connection{};
+  if (next_ == Next::quit) return end_all();
+  apply_disconnect_policy();
+  if (settings_.once || (!extended && engine_.processes().empty())) next_ = Next::quit;
+}
+
+// ---- packets -----------------------------------------------------------------------------------
+
+void Session::on_frame(rsp::FrameEvent event) {
+  std::visit(Overloaded{
+                 [&](const rsp::ReceivedPacket& packet) { on_packet(packet.payload); },
+                 [](const rsp::ReceivedAck&) {},
+                 [&](const rsp::ReceivedNak&) {
+                   if (connection_.acks) output_ += last_frame_;
+                 },
+                 [&](const rsp::ReceivedInterrupt&) { interrupt(); },
+                 [&](const rsp::BadChecksum&) { output_ += '-'; },
+                 [&](const rsp::OverlongPacket&) {
+                   if (connection_.acks) output_ += '+';
+                   send(error_reply({Errc::malformed, 0, "The packet is too long"}));
+                 },
+             },
+             event);
+}
+
+void Session::on_packet(std::string_view payload) {
+  if (connection_.acks) output_ += '+';
+  if (debug_log().enabled(LogTopic::remote))
+    debug_log().write(LogTopic::remote, fmt::format("getpkt (\"{}\");", payload));
+  if (const Reply reply = answer(payload)) send(*reply);
+}
+
+Reply Session::answer(std::string_view payload) {
+  if (is_disabled(payload)) return "";
+  const auto request = rsp::parse(payload);
+  if (request) return std::visit([this](const auto& r) { return on(r); }, *request);
+  // Host I/O has replies of its own, also for what cannot be read: EINVAL.
+  if (request.error().code == Errc::malformed && payload.starts_with("vFile:"))
+    return rsp::file_error(22);
+  return error_reply(request.error());
+}
+
+// gdbserver's --disable-packet, by which gdb's tests imitate poorer servers.
+bool Session::is_disabled(std::string_view payload) const {
+  const DisabledPackets& disabled = settings_.disabled;
+  return (disabled.vcont && payload.starts_with("vCont")) ||
+         (disabled.current_thread && payload == "qC") ||
+         (disabled.thread_list && payload == "qfThreadInfo");
+}
+
+void Session::send(std::string_view payload) {
+  std::string frame = rsp::frame_packet(payload);
+  if (debug_log().enabled(LogTopic::remote))
+    debug_log().write(LogTopic::remote, fmt::format("putpkt (\"{}\");", frame));
+  output_ += frame;
+  if (connection_.acks) last_frame_ = std::move(frame);
+}
+
+void Session::send_console(std::string_view text) {
+  for (; !text.empty(); text.remove_prefix(std::min(console_piece, text.size())))
+    send(rsp::console_output(text.substr(0, console_piece)));
+}
+
+std::string Session::error_reply(const Error& error, bool text_is_fine) const {
+  if (connection_.error_strings) return rsp::error_with_hex_text(error);
+  return rsp::to_wire(error, connection_.error_message || text_is_fine);
+}
+
+Reply Session::reply_to(const Result<void>& result) const {
+  return result ? std::string(rsp::ok_reply) : error_reply(result.error());
+}
+
+// ---- without a client --------------------------------------------------------------------------
+
+// gdbserver keeps the program as it is, or ends with the connection (--once). Either way no
+// breakpoint stays in a program that nobody debugs.
+void Session::apply_disconnect_policy() {
+  const OnDisconnect fallback = settings_.once ? OnDisconnect::kill : OnDisconnect::keep;
+  switch (settings_.on_disconnect.value_or(fallback)) {
+    case OnDisconnect::keep:
+      return remove_points();
+    case OnDisconnect::detach:
+      for (const Pid pid : engine_.processes()) (void)engine_.detach(pid);
+      return;
+    case OnDisconnect::kill:
+      return end_all();
+  }
+}
+
+// Commands that the client asked to persist (dprintf) stay.
+void Session::remove_points() {
+  for (const Pid pid : engine_.processes()) {
+    std::vector<Address> leaving;
+    engine_.find(pid)->space->sites.for_each([&](const Site& site) {
+      if (site.client && !site.program.persist) leaving.push_back(site.address);
+    });
+    for (const Address at : leaving) (void)remove_breakpoint(pid, at);
+  }
+  for (const auto& [pid, type, at, length] : hardware_points_)
+    (void)engine_.remove_hardware(pid, type, at, length);
+  hardware_points_.clear();
+}
+
+// Nobody is there to decide about stops: the program gets its signals as if it were not traced.
+void Session::go_on_unattended() {
+  while (const auto report = engine_.take_report()) {
+    ResumeAction action;
+    action.tid = report->tid;
+    if (report->stop.kind == StopKind::signal && report->stop.signal != SIGTRAP)
+      action.signal = report->stop.signal;
+    if (engine_.find(report->tid) != nullptr) (void)engine_.resume({&action, 1});
+  }
+}
+
+void Session::end_all() {
+  std::string killed, detached;
+  for (const Pid pid : engine_.processes()) {
+    const bool launched = engine_.find(pid)->origin == Inferior::Origin::launched;
+    (launched ? killed : detached) += fmt::format(" {}", raw(pid));
+    (void)(launched ? engine_.kill(pid) : engine_.detach(pid));
+  }
+  if (!killed.empty()) say("Killing process(es):" + killed);
+  if (!detached.empty()) say("Detaching process(es):" + detached);
+}
+
+}  // namespace stub

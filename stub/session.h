@@ -1,0 +1,307 @@
+// One client and what it has been told: bytes in, bytes out.
+//
+// The session is the layer between packets and the debugger. It does no I/O: the server feeds it
+// what came from the connection and takes what is to be sent, and it is told when a child has
+// changed state. So whole conversations are tests that need neither a socket nor a process.
+//
+// Each kind of request is one overload of on(); they are grouped by family in session_*.cc. An
+// overload returns the reply's payload, or nothing when the reply comes later (all-stop: the stop
+// that ends a resume) or never (`k`). Exactly one reply per request, whatever was asked.
+//
+// All-stop: a resume leaves `awaiting_stop` set, and the next report of the engine is its reply.
+// Non-stop: a resume is answered at once; a report goes out as a notification, one at a time, and
+// the next one is taken from the engine only when the client asks with vStopped. So a thread whose
+// stop the client has not been told yet is still "not stopped" for the engine and cannot be resumed
+// past it.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "arch/register_table.h"
+#include "protocol/deframer.h"
+#include "protocol/packets.h"
+#include "protocol/stop_reply.h"
+#include "stub/command_line.h"
+#include "stub/engine.h"
+#include "stub/host_io.h"
+#include "stub/launch.h"
+#include "stub/lldb_info.h"
+#include "stub/monitor.h"
+#include "stub/server.h"
+#include "stub/tls.h"
+
+namespace stub {
+
+// The payload of the reply; nothing when none is due now.
+using Reply = std::optional<std::string>;
+
+inline constexpr std::size_t packet_size = 0x20000;
+
+struct SessionSettings {
+  bool multi = false;  // stay when no process is left
+  bool once = false;   // end with the first connection
+  DisabledPackets disabled;
+  std::optional<OnDisconnect> on_disconnect;
+  HostIoPolicy host_io = HostIoPolicy::full;
+  // How programs are started; the client edits it (QEnvironment..., QSetWorkingDir, vRun).
+  LaunchSpec launch;
+  // Starts one; stub::launch with the real tracee, a script in tests.
+  std::function<Result<Pid>(const LaunchSpec&)> launcher;
+  // Output of breakpoint commands that has no client to go to.
+  std::function<void(std::string_view)> console;
+};
+
+class Session : public Peer {
+ public:
+  Session(Engine& engine, SessionSettings settings);
+
+  // ---- Peer ----------------------------------------------------------------------------------
+  void connected() override;
+  void receive(std::span<const std::byte> bytes) override;
+  void on_child_event() override;
+  void disconnected() override;
+  void take_output(std::string& into) override;
+  Next next() const override { return next_; }
+  std::optional<std::chrono::milliseconds> poll_after() const override {
+    return engine_.poll_after();
+  }
+
+  // The end of the daemon: launched processes are killed, attached ones are let go.
+  void end_all();
+
+ private:
+  // What the client negotiated and selected; over with the connection.
+  struct Connection {
+    rsp::Deframer deframer{packet_size};
+    bool acks = true;
+    bool lldb = false;
+    bool multiprocess = false;
+    bool swbreak = false, hwbreak = false;
+    bool error_message = false;  // errors may be `E.text`
+    bool error_strings = false;  // errors may be `Exx;hex(text)`
+    bool extended = false;       // `!`
+    EventInterest interest;
+
+    // Hg and Hc. A general thread that has exited still says which process is meant.
+    std::optional<Pid> general_process;
+    std::optional<Tid> general_thread;
+    std::optional<Tid> resume_thread;
+
+    bool awaiting_stop = false;         // all-stop: a resume has not been answered
+    bool notification_pending = false;  // non-stop: sent, and not yet taken with vStopped
+    std::deque<StopReport> repeated;    // stops to be told again because of `?`
+
+    std::deque<Tid> listed_threads;  // what qsThreadInfo has still to tell
+    std::deque<Pid> listed_processes;
+    std::size_t listed_variables = 0;
+    std::string document_key;  // the object that qXfer is reading in pieces
+    std::string document;
+
+    std::unique_ptr<HostIo> files;
+    std::map<std::uint32_t, x86::RegisterFile> saved_registers;
+    std::uint32_t next_saved = 1;
+    std::optional<Error> launch_error;  // of LLDB's `A`
+  };
+
+  // ---- session.cc: bytes, packets, replies -----------------------------------------------------
+  void on_frame(rsp::FrameEvent event);
+  void on_packet(std::string_view payload);
+  Reply answer(std::string_view payload);
+  bool is_disabled(std::string_view payload) const;
+  void send(std::string_view payload);
+  void send_console(std::string_view text);
+  std::string error_reply(const Error& error, bool text_is_fine = false) const;
+  Reply reply_to(const Result<void>& result) const;
+  void apply_disconnect_policy();
+  void go_on_unattended();
+  void remove_points();
+
+  // ---- session_stops.cc: reports to stop replies -----------------------------------------------
+  void take_reports();
+  std::optional<StopReport> next_report();
+  std::string tell(const StopReport& report);
+  std::string stop_reply(const StopReport& report);
+  rsp::ThreadStopped thread_stopped(const StopReport& report);
+  std::vector<rsp::ExpeditedRegister> expedited(Pid pid, Tid tid);
+  void add_lldb_details(rsp::ThreadStopped& stop, Pid pid, Tid tid);
+  rsp::StopReplyFormat stop_format() const;
+  std::optional<StopReport> stop_of(Tid tid) const;
+  std::optional<StopReport> own_stop_of(Tid tid) const;
+  void forget_resumed();
+  std::optional<StopReport> current_stop() const;
+  int wire_signal(int host) const;
+  int host_signal(int wire) const;
+
+  // ---- threads, session_threads.cc -------------------------------------------------------------
+  std::string id_of(Pid pid, Tid tid) const;
+  Result<Tid> find_thread(const rsp::ThreadId& id) const;
+  Result<Tid> thread_for(const std::optional<rsp::ThreadId>& suffix) const;
+  Result<Pid> current_process() const;
+  void select(Pid pid, Tid tid);
+
+  // ---- requests ---------------------------------------------------------------------------------
+  // session_query.cc
+  Reply on(const rsp::QuerySupported&);
+  Reply on(const rsp::StartNoAckMode&);
+  Reply on(const rsp::MustReplyEmpty&);
+  Reply on(const rsp::EnableExtendedMode&);
+  Reply on(const rsp::SetNonStop&);
+  Reply on(const rsp::EnableErrorStrings&);
+  Reply on(const rsp::Echo&);
+  Reply on(const rsp::EnableThreadSuffix&);
+  Reply on(const rsp::ListThreadsInStopReply&);
+  Reply on(const rsp::MonitorCommand&);
+  Reply on(const rsp::SymbolAnswer&);
+  Reply on(const rsp::QueryOffsets&);
+  Reply on(const rsp::InitTrace&);
+  Reply on(const rsp::QueryTraceStatus&);
+  Reply on(const rsp::DefineTraceVariable&);
+  Reply on(const rsp::QueryTraceVariable&);
+  Reply on(const rsp::FirstTraceVariable&);
+  Reply on(const rsp::NextTraceVariable&);
+  Reply on(const rsp::FirstTracepoint&);
+  Reply on(const rsp::NextTracepoint&);
+  Reply on(const rsp::SetAgent&);
+  // session_registers.cc
+  Reply on(const rsp::ReadRegisters&);
+  Reply on(const rsp::WriteRegisters&);
+  Reply on(const rsp::ReadRegister&);
+  Reply on(const rsp::WriteRegister&);
+  Reply on(const rsp::SaveRegisterState&);
+  Reply on(const rsp::RestoreRegisterState&);
+  Reply on(const rsp::QueryRegisterInfo&);
+  // session_memory.cc
+  Reply on(const rsp::ReadMemory&);
+  Reply on(const rsp::ReadMemoryBinary&);
+  Reply on(const rsp::WriteMemory&);
+  Reply on(const rsp::AllocateMemory&);
+  Reply on(const rsp::FreeMemory&);
+  Reply on(const rsp::SearchMemory&);
+  Reply on(const rsp::ChecksumMemory&);
+  Reply on(const rsp::QueryMemoryRegion&);
+  // session_points.cc
+  Reply on(const rsp::InsertPoint&);
+  Reply on(const rsp::RemovePoint&);
+  Reply on(const rsp::QueryWatchpointSupport&);
+  Result<void> remove_breakpoint(Pid pid, Address at);
+  // session_resume.cc
+  Reply on(const rsp::QueryStopReason&);
+  Reply on(const rsp::NextStopNotification&);
+  Reply on(const rsp::QueryResumeActions&);
+  Reply on(const rsp::Resume&);
+  Reply on(const rsp::ResumeAt&);
+  Reply on(const rsp::Interrupt&);
+  Reply on(const rsp::Kill&);
+  Reply on(const rsp::KillProcess&);
+  Reply on(const rsp::Detach&);
+  Reply on(const rsp::SetPassSignals&);
+  Reply on(const rsp::SetProgramSignals&);
+  Reply on(const rsp::SetThreadEvents&);
+  Reply on(const rsp::SetThreadOptions&);
+  Reply on(const rsp::SetCatchSyscalls&);
+  Reply on(const rsp::QueryStepPacket&);
+  Reply resume(std::span<const ResumeAction> actions);
+  Result<ResumeAction> engine_action(const rsp::ResumeAction& action) const;
+  void interrupt();
+  void stop_everything();
+  void leave_if_done();
+  Reply leave_running(Pid pid);
+  bool has_persistent_commands(Pid pid) const;
+  // session_threads.cc
+  Reply on(const rsp::SelectThread&);
+  Reply on(const rsp::IsThreadAlive&);
+  Reply on(const rsp::QueryCurrentThread&);
+  Reply on(const rsp::FirstThreads&);
+  Reply on(const rsp::NextThreads&);
+  Reply on(const rsp::QueryThreadExtraInfo&);
+  Reply on(const rsp::QueryTlsAddress&);
+  // session_process.cc
+  Reply on(const rsp::Run&);
+  Reply on(const rsp::Attach&);
+  Reply on(const rsp::AttachByName&);
+  Reply on(const rsp::QueryAttachOrWait&);
+  Reply on(const rsp::Restart&);
+  Reply on(const rsp::QueryAttached&);
+  Reply on(const rsp::SetDisableRandomization&);
+  Reply on(const rsp::SetStartupWithShell&);
+  Reply on(const rsp::SetEnvironment&);
+  Reply on(const rsp::UnsetEnvironment&);
+  Reply on(const rsp::ResetEnvironment&);
+  Reply on(const rsp::SetWorkingDirectory&);
+  Reply on(const rsp::QueryWorkingDirectory&);
+  Reply on(const rsp::SetStandardStream&);
+  Reply on(const rsp::SetDetachOnError&);
+  Reply on(const rsp::SetLaunchArchitecture&);
+  Reply on(const rsp::LaunchProgram&);
+  Reply on(const rsp::QueryLaunchSuccess&);
+  Result<Pid> start_program();
+  Reply attach(Pid pid);
+  // session_xfer.cc
+  Reply on(const rsp::TransferRead&);
+  Reply on(const rsp::TransferWrite&);
+  Reply on(const rsp::QueryShlibInfoAddress&);
+  Result<std::string> document(const rsp::TransferRead& request);
+  Result<std::string> threads_list() const;
+  Result<std::string> libraries(std::string_view annex);
+  // session_file.cc
+  Reply on(const rsp::FileOpen&);
+  Reply on(const rsp::FileClose&);
+  Reply on(const rsp::FileRead&);
+  Reply on(const rsp::FileWrite&);
+  Reply on(const rsp::FileStatus&);
+  Reply on(const rsp::FileStatusOf&);
+  Reply on(const rsp::FileUnlink&);
+  Reply on(const rsp::FileReadLink&);
+  Reply on(const rsp::FileSetFilesystem&);
+  Reply on(const rsp::FileSize&);
+  Reply on(const rsp::FileMode&);
+  Reply on(const rsp::FileExists&);
+  Reply on(const rsp::FileMd5&);
+  Reply on(const rsp::FileSymlink&);
+  // session_lldb.cc
+  Reply on(const rsp::QueryThreadStop&);
+  Reply on(const rsp::QueryThreadsInfo&);
+  Reply on(const rsp::QueryThreadExtendedInfo&);
+  Reply on(const rsp::QueryHostInfo&);
+  Reply on(const rsp::QueryProcessInfo&);
+  Reply on(const rsp::QueryProcessInfoOf&);
+  Reply on(const rsp::FirstProcesses&);
+  Reply on(const rsp::NextProcesses&);
+  Reply on(const rsp::QueryUserName&);
+  Reply on(const rsp::QueryGroupName&);
+  Reply on(const rsp::QueryLoadedLibraries&);
+  Reply on(const rsp::QueryModuleInfo&);
+  ThreadInfo thread_info(Tid tid);
+
+  Engine& engine_;
+  SessionSettings settings_;
+  Environment initial_environment_;
+  Connection connection_;
+  bool has_client_ = false;
+  bool unattended_ = false;  // left running with commands that work without a client
+  Next next_ = Next::go_on;
+  std::string output_;
+  std::string last_frame_;  // for a client that asks for it again with `-`
+
+  // Outlives connections: what `?` tells a client that comes back.
+  std::optional<Tid> last_reported_;
+  std::set<Tid> own_stops_;  // threads that stopped by themselves and have not been resumed since
+  TlsOptions tls_;
+  // Hardware points by process: type, address, length.
+  using HardwarePointKey = std::tuple<Pid, rsp::PointType, Address, std::uint64_t>;
+  std::set<HardwarePointKey> hardware_points_;
+  std::vector<rsp::DefineTraceVariable> trace_variables_;
+  PastSites past_sites_;
+};
+
+}  // namespace stub

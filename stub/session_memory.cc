@@ -1,0 +1,88 @@
+// The inferior's memory. The engine shows the program's own bytes, whatever breakpoints are in.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "protocol/framing.h"
+#include "protocol/hex.h"
+#include "protocol/replies.h"
+#include "stub/crc_search.h"
+#include "stub/program_image.h"
+#include "stub/session.h"
+
+namespace stub {
+namespace {
+
+Error unreadable() { return {Errc::bad_address, 0, "Memory cannot be read"}; }
+
+}  // namespace
+
+// Up to the end of what is readable: a short reply tells the client where that is. More than a
+// reply can hold is never read.
+Reply Session::on(const rsp::ReadMemory& request) {
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  std::vector<std::byte> bytes(
+      static_cast<std::size_t>(std::min<std::uint64_t>(request.length, packet_size / 2)));
+  bytes.resize(engine_.read_memory(*pid, Address(request.address), bytes));
+  if (bytes.empty() && request.length != 0) return error_reply(unreadable());
+  return rsp::to_hex(bytes);
+}
+
+// GDB's form begins with `b`. LLDB's is the bare bytes, and `x0,0` is how it asks whether there is
+// the packet at all.
+Reply Session::on(const rsp::ReadMemoryBinary& request) {
+  if (connection_.lldb && request.length == 0) return std::string(rsp::ok_reply);
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  std::vector<std::byte> bytes(
+      static_cast<std::size_t>(std::min<std::uint64_t>(request.length, packet_size)));
+  bytes.resize(engine_.read_memory(*pid, Address(request.address), bytes));
+  if (bytes.empty() && request.length != 0) return error_reply(unreadable());
+  std::string reply = connection_.lldb ? "" : "b";
+  rsp::append_escaped(reply, bytes, packet_size - 1);
+  return reply;
+}
+
+Reply Session::on(const rsp::WriteMemory& request) {
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  const std::size_t written = engine_.write_memory(*pid, Address(request.address), request.data);
+  if (written != request.data.size())
+    return error_reply({Errc::bad_address, 0, "Memory cannot be written"});
+  return std::string(rsp::ok_reply);
+}
+
+// LLDB then calls mmap and munmap in the program itself.
+Reply Session::on(const rsp::AllocateMemory&) { return ""; }
+Reply Session::on(const rsp::FreeMemory&) { return ""; }
+
+Reply Session::on(const rsp::SearchMemory& request) {
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  EngineMemory memory(engine_, *pid);
+  const auto found =
+      search_memory(memory, Address(request.address), request.length, request.pattern);
+  if (!found) return error_reply(found.error());
+  return *found ? fmt::format("1,{:x}", (*found)->value()) : "0";
+}
+
+Reply Session::on(const rsp::ChecksumMemory& request) {
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  EngineMemory memory(engine_, *pid);
+  const auto crc = memory_crc32(memory, Address(request.address), request.length);
+  if (!crc) return error_reply(crc.error());
+  return fmt::format("C{:x}", *crc);
+}
+
+Reply Session::on(const rsp::QueryMemoryRegion& request) {
+  if (!request.address) return std::string(rsp::ok_reply);
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  const auto mappings = proc_fs::maps(*pid);
+  if (!mappings) return error_reply(mappings.error());
+  return memory_region_text(*mappings, Address(*request.address));
+}
+
+}  // namespace stub

@@ -1,0 +1,173 @@
+// Starting programs, taking over processes.
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "protocol/hex.h"
+#include "protocol/replies.h"
+#include "stub/log.h"
+#include "stub/proc_fs.h"
+#include "stub/session.h"
+
+namespace stub {
+namespace {
+
+// The process that a user means by a name: the newest whose file or thread is called so.
+std::optional<Pid> find_by_name(const std::string& name) {
+  std::optional<Pid> found;
+  for (const Pid pid : proc_fs::processes()) {
+    if (raw(pid) == ::getpid()) continue;
+    const auto path = proc_fs::executable(pid);
+    const bool by_file = path && std::filesystem::path(*path).filename() == name;
+    if (by_file || proc_fs::comm(leader_of(pid)) == name) found = pid;
+  }
+  return found;
+}
+
+}  // namespace
+
+// ---- programs ----------------------------------------------------------------------------------
+
+Result<Pid> Session::start_program() {
+  if (settings_.launch.program.empty()) return fail(Errc::refused, "No program to start");
+  auto pid = settings_.launcher(settings_.launch);
+  if (pid) {
+    engine_.adopt_launched(*pid);
+    select(*pid, leader_of(*pid));
+    last_reported_ = leader_of(*pid);
+  }
+  return pid;
+}
+
+Reply Session::on(const rsp::Run& request) {
+  if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
+  std::vector<std::string>& command = settings_.launch.program;
+  if (command.empty() && request.program.empty())
+    return error_reply({Errc::refused, 0, "No program to run"}, true);
+  std::string program = request.program.empty() ? command.front() : request.program;
+  command = {std::move(program)};
+  command.insert(command.end(), request.arguments.begin(), request.arguments.end());
+  const auto pid = start_program();
+  if (!pid) return error_reply(pid.error(), true);
+  return tell(*stop_of(leader_of(*pid)));
+}
+
+// The older way to run a program again. It has no reply: the client asks `?` next.
+Reply Session::on(const rsp::Restart&) {
+  if (!connection_.extended && !settings_.multi) return "";
+  say("GDBserver restarting");
+  for (const Pid pid : engine_.processes()) (void)engine_.kill(pid);
+  connection_.awaiting_stop = false;
+  (void)start_program();
+  return std::nullopt;
+}
+
+Reply Session::on(const rsp::LaunchProgram& request) {
+  settings_.launch.program = request.arguments;
+  const auto pid = start_program();
+  connection_.launch_error = pid ? std::nullopt : std::optional(pid.error());
+  return pid ? std::string(rsp::ok_reply) : error_reply(pid.error());
+}
+
+Reply Session::on(const rsp::QueryLaunchSuccess&) {
+  if (!connection_.launch_error) return std::string(rsp::ok_reply);
+  return "E" + connection_.launch_error->text;
+}
+
+// ---- attaching ---------------------------------------------------------------------------------
+
+// The stop of an attach is nobody's doing, so no signal is told; LLDB is used to SIGSTOP.
+Reply Session::attach(Pid pid) {
+  if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
+  if (const auto attached = engine_.attach(pid); !attached)
+    return error_reply(attached.error(), true);
+  say(fmt::format("Attached; pid = {}", raw(pid)));
+  if (engine_.non_stop()) return std::string(rsp::ok_reply);
+  const int signal = connection_.lldb ? SIGSTOP : 0;
+  return tell({pid, leader_of(pid), {.kind = StopKind::signal, .signal = signal}});
+}
+
+Reply Session::on(const rsp::Attach& request) {
+  if (request.pid == 0) return error_reply({Errc::malformed, 0, ""});
+  return attach(Pid{static_cast<pid_t>(request.pid)});
+}
+
+// Waiting for a process to come up would mean to look at /proc again and again; not done.
+Reply Session::on(const rsp::AttachByName& request) {
+  if (request.when == rsp::AttachWhen::wait) return "";
+  const auto pid = find_by_name(request.name);
+  if (!pid) return error_reply({Errc::no_process, 0, "No process of that name"}, true);
+  return attach(*pid);
+}
+
+Reply Session::on(const rsp::QueryAttachOrWait&) { return ""; }
+
+Reply Session::on(const rsp::QueryAttached& request) {
+  const auto pid =
+      request.pid ? Result<Pid>(Pid{static_cast<pid_t>(*request.pid)}) : current_process();
+  if (!pid) return error_reply(pid.error());
+  const Inferior* process = engine_.find(*pid);
+  if (process == nullptr) return error_reply({Errc::no_process, 0, "No such process"});
+  return process->origin == Inferior::Origin::attached ? "1" : "0";
+}
+
+// ---- how programs are started ------------------------------------------------------------------
+
+Reply Session::on(const rsp::SetDisableRandomization& request) {
+  settings_.launch.disable_randomization = request.disabled;
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::SetStartupWithShell& request) {
+  settings_.launch.startup_with_shell = request.enabled;
+  return std::string(rsp::ok_reply);
+}
+
+// Bounded, because a client may send variables for ever; the kernel takes no more than 2 MiB anyway
+// (execve(2), "Limits on size of arguments and environment").
+Reply Session::on(const rsp::SetEnvironment& request) {
+  constexpr std::size_t most = 2u << 20;
+  std::size_t size = request.name.size() + request.value.size();
+  for (const std::string& entry : settings_.launch.environment.entries()) size += entry.size();
+  if (size > most) return error_reply({Errc::refused, 0, "The environment is too large"});
+  settings_.launch.environment.set(request.name, request.value);
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::UnsetEnvironment& request) {
+  settings_.launch.environment.unset(request.name);
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::ResetEnvironment&) {
+  settings_.launch.environment = initial_environment_;
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::SetWorkingDirectory& request) {
+  settings_.launch.working_directory = request.path;
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::QueryWorkingDirectory&) {
+  if (!settings_.launch.working_directory.empty())
+    return rsp::to_hex(settings_.launch.working_directory);
+  std::error_code error;
+  return rsp::to_hex(std::filesystem::current_path(error).string());
+}
+
+// Programs share the daemon's streams.
+Reply Session::on(const rsp::SetStandardStream&) { return ""; }
+
+// What the user said on the command line goes before what a client likes.
+Reply Session::on(const rsp::SetDetachOnError& request) {
+  if (!settings_.on_disconnect && request.enabled) settings_.on_disconnect = OnDisconnect::detach;
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::SetLaunchArchitecture&) { return std::string(rsp::ok_reply); }
+
+}  // namespace stub

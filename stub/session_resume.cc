@@ -1,0 +1,249 @@
+// Running, stopping, letting go.
+#include <fmt/format.h>
+
+#include "protocol/replies.h"
+#include "stub/log.h"
+#include "stub/session.h"
+
+namespace stub {
+
+// ---- stops that have been told -----------------------------------------------------------------
+
+Reply Session::on(const rsp::QueryStopReason&) {
+  if (engine_.non_stop()) {
+    connection_.repeated.clear();
+    for (const Pid pid : engine_.processes())
+      for (const Tid tid : engine_.threads(pid))
+        if (auto stop = stop_of(tid)) connection_.repeated.push_back(std::move(*stop));
+    connection_.notification_pending = true;
+    return on(rsp::NextStopNotification{});
+  }
+  if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
+  // A client that comes back may find the program running: it left it so.
+  if (engine_.any_resumed()) stop_everything();
+  const auto stop = current_stop();
+  return stop ? tell(*stop) : "W00";
+}
+
+Reply Session::on(const rsp::NextStopNotification&) {
+  if (!connection_.notification_pending) return std::string(rsp::ok_reply);
+  while (!connection_.repeated.empty()) {
+    const StopReport report = std::move(connection_.repeated.front());
+    connection_.repeated.pop_front();
+    if (stop_of(report.tid)) return tell(report);
+  }
+  if (const auto report = next_report()) return tell(*report);
+  connection_.notification_pending = false;
+  return std::string(rsp::ok_reply);
+}
+
+// Switching to all-stop is what stops all threads without reporting them.
+void Session::stop_everything() {
+  engine_.set_non_stop(true);
+  engine_.set_non_stop(false);
+}
+
+// ---- resuming ----------------------------------------------------------------------------------
+
+Reply Session::on(const rsp::QueryResumeActions&) { return "vCont;c;C;t;s;S;r"; }
+
+// A thread id names one thread, a process, or everything; "any thread" is no answer to whom to run.
+Result<ResumeAction> Session::engine_action(const rsp::ResumeAction& action) const {
+  using Kind = ResumeAction::Kind;
+  constexpr Kind kinds[] = {Kind::run, Kind::step, Kind::range, Kind::stop};
+  ResumeAction result{.kind = kinds[static_cast<std::size_t>(action.kind)],
+                      .signal = host_signal(action.signal),
+                      .range_start = Address(action.range_start),
+                      .range_end = Address(action.range_end),
+                      .pid = {},
+                      .tid = {}};
+  if (!action.thread) return result;
+  const rsp::ThreadId& id = *action.thread;
+  if (id.tid == rsp::ThreadId::any) return fail(Errc::refused, "Which thread?");
+  if (id.pid > 0) result.pid = Pid{static_cast<pid_t>(id.pid)};
+  if (id.tid > 0) result.tid = Tid{static_cast<pid_t>(id.tid)};
+  return result;
+}
+
+Reply Session::on(const rsp::Resume& request) {
+  std::vector<ResumeAction> actions;
+  for (const rsp::ResumeAction& action : request.actions) {
+    auto translated = engine_action(action);
+    if (!translated) return error_reply(translated.error());
+    actions.push_back(*translated);
+  }
+  return resume(actions);
+}
+
+// The thread of Hc alone, or, where none was chosen, everything: a step or a signal is then for the
+// current thread, and the others run.
+Reply Session::on(const rsp::ResumeAt& request) {
+  const auto current = find_thread(rsp::any_thread);
+  if (!current) return error_reply(current.error());
+  const Tid tid = connection_.resume_thread.value_or(*current);
+  if (request.address) {
+    auto file = engine_.read_registers(tid, {});
+    if (!file) return error_reply(file.error());
+    file->general.rip = *request.address;
+    if (auto written = engine_.write_registers(tid, *file, {}); !written)
+      return error_reply(written.error());
+  }
+  using Kind = ResumeAction::Kind;
+  std::vector<ResumeAction> actions;
+  if (request.kind == rsp::ResumeKind::step || request.signal != 0 || connection_.resume_thread) {
+    ResumeAction one;
+    one.kind = request.kind == rsp::ResumeKind::step ? Kind::step : Kind::run;
+    one.signal = host_signal(request.signal);
+    one.tid = tid;
+    actions.push_back(one);
+  }
+  if (!connection_.resume_thread) actions.push_back(ResumeAction{});
+  return resume(actions);
+}
+
+Reply Session::resume(std::span<const ResumeAction> actions) {
+  if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
+  const auto resumed = engine_.resume(actions);
+  forget_resumed();
+  if (engine_.non_stop()) {
+    // A thread that has just exited is no error: the client will hear of it.
+    if (!resumed && !engine_.processes().empty()) return std::string(rsp::ok_reply);
+    return reply_to(resumed);
+  }
+  connection_.awaiting_stop = true;
+  if (resumed && engine_.any_resumed()) return std::nullopt;
+  // Nothing runs. That is an end the client has not been told of, or a mistake.
+  take_reports();
+  if (!connection_.awaiting_stop) return std::nullopt;
+  connection_.awaiting_stop = false;
+  return error_reply(resumed ? Error{Errc::refused, 0, "Nothing to resume"} : resumed.error());
+}
+
+// 0x03 has no reply; without a running thread it came too late and the stop is already on its way.
+void Session::interrupt() {
+  if (engine_.non_stop() || connection_.awaiting_stop)
+    (void)engine_.interrupt(connection_.general_thread);
+}
+
+Reply Session::on(const rsp::Interrupt&) {
+  if (engine_.processes().empty()) return error_reply({Errc::no_process, 0, "No process"});
+  interrupt();
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::QueryStepPacket&) { return std::string(rsp::ok_reply); }
+
+// ---- letting go --------------------------------------------------------------------------------
+
+// With `target remote` the server's work is done when no process is left.
+void Session::leave_if_done() {
+  connection_.awaiting_stop = connection_.awaiting_stop && !engine_.processes().empty();
+  if (!connection_.extended && !settings_.multi && engine_.processes().empty()) next_ = Next::quit;
+}
+
+Reply Session::on(const rsp::Kill&) {
+  if (!engine_.processes().empty()) say("Killing all inferiors");
+  for (const Pid pid : engine_.processes()) (void)engine_.kill(pid);
+  leave_if_done();
+  return std::nullopt;
+}
+
+Reply Session::on(const rsp::KillProcess& request) {
+  const Pid pid{static_cast<pid_t>(request.pid)};
+  if (engine_.find(pid) == nullptr) return error_reply({Errc::no_process, 0, "No such process"});
+  const auto killed = engine_.kill(pid);
+  connection_.awaiting_stop = connection_.awaiting_stop && engine_.any_resumed();
+  return reply_to(killed);
+}
+
+bool Session::has_persistent_commands(Pid pid) const {
+  bool found = false;
+  engine_.find(pid)->space->sites.for_each([&](const Site& site) {
+    found = found || (site.client && site.program.persist && !site.program.commands.empty());
+  });
+  return found;
+}
+
+// Commands that are to go on without the client need us: the process runs, and stays ours.
+Reply Session::leave_running(Pid pid) {
+  say(fmt::format("Persistent commands are present, leaving process {} running under the server",
+                  raw(pid)));
+  remove_points();
+  engine_.set_non_stop(true);
+  unattended_ = true;
+  ResumeAction all;
+  all.pid = pid;
+  (void)engine_.resume({&all, 1});
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::Detach& request) {
+  const auto current = current_process();
+  if (!request.pid && !current) return error_reply(current.error());
+  const Pid pid = request.pid ? Pid{static_cast<pid_t>(*request.pid)} : *current;
+  if (engine_.find(pid) == nullptr) return error_reply({Errc::no_process, 0, "No such process"});
+  if (!request.keep_stopped && has_persistent_commands(pid)) return leave_running(pid);
+  say(fmt::format("Detaching from process {}", raw(pid)));
+  const auto detached = engine_.detach(pid, request.keep_stopped);
+  if (!detached) return error_reply(detached.error());
+  leave_if_done();
+  return std::string(rsp::ok_reply);
+}
+
+// ---- what is worth a stop ----------------------------------------------------------------------
+
+namespace {
+
+template <class ToHost>
+std::bitset<65> signal_set(const std::vector<int>& signals, const ToHost& to_host) {
+  std::bitset<65> set;
+  for (const int signal : signals) {
+    const int host = to_host(signal);
+    if (host > 0 && host < 65) set.set(static_cast<std::size_t>(host));
+  }
+  return set;
+}
+
+}  // namespace
+
+Reply Session::on(const rsp::SetPassSignals& request) {
+  engine_.set_pass_signals(signal_set(request.signals, [&](int s) { return host_signal(s); }));
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::SetProgramSignals& request) {
+  engine_.set_program_signals(signal_set(request.signals, [&](int s) { return host_signal(s); }));
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::SetThreadEvents& request) {
+  connection_.interest.threads = request.enabled;
+  engine_.set_interest(connection_.interest);
+  return std::string(rsp::ok_reply);
+}
+
+// Later calls win, and the leftmost entry is to win: from right to left.
+Reply Session::on(const rsp::SetThreadOptions& request) {
+  constexpr unsigned known = thread_option_clone | thread_option_exit;
+  for (const auto& entry : request.entries)
+    if ((entry.options & ~known) != 0)
+      return error_reply({Errc::refused, 0, "Unknown thread option"});
+  engine_.set_thread_options(0, {}, {});
+  for (auto entry = request.entries.rbegin(); entry != request.entries.rend(); ++entry) {
+    const rsp::ThreadId id = entry->thread.value_or(rsp::all_threads);
+    engine_.set_thread_options(
+        entry->options, id.pid > 0 ? std::optional(Pid{static_cast<pid_t>(id.pid)}) : std::nullopt,
+        id.tid > 0 ? std::optional(Tid{static_cast<pid_t>(id.tid)}) : std::nullopt);
+  }
+  return std::string(rsp::ok_reply);
+}
+
+Reply Session::on(const rsp::SetCatchSyscalls& request) {
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  if (!request.enabled) return reply_to(engine_.catch_syscalls(*pid, std::nullopt));
+  return reply_to(engine_.catch_syscalls(
+      *pid, std::set<std::uint64_t>(request.numbers.begin(), request.numbers.end())));
+}
+
+}  // namespace stub

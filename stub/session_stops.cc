@@ -1,0 +1,219 @@
+// From what the engine reports to what the client is told.
+#include <fmt/format.h>
+
+#include "protocol/framing.h"
+#include "protocol/signals.h"
+#include "stub/log.h"
+#include "stub/proc_fs.h"
+#include "stub/session.h"
+
+namespace stub {
+namespace {
+
+// x86 registers of more than 64 bytes do not exist.
+constexpr std::size_t largest_register = 64;
+
+rsp::Bytes register_value(const x86::Register& reg, const x86::RegisterFile& file) {
+  rsp::Bytes value(largest_register);
+  value.resize(x86::read_register(reg, file, value));
+  return value;
+}
+
+rsp::ThreadId process_id(std::uint64_t pid) {
+  const auto id = static_cast<std::int64_t>(pid);
+  return {id, id};
+}
+
+rsp::StopReason reason_of(const StopReport& report) {
+  namespace reason = rsp::reason;
+  const Stop& stop = report.stop;
+  switch (stop.kind) {
+    case StopKind::breakpoint:
+      return reason::SoftwareBreakpoint{};
+    case StopKind::hw_breakpoint:
+      return reason::HardwareBreakpoint{};
+    case StopKind::write_watch:
+      return reason::Watchpoint{rsp::PointType::write_watchpoint, stop.value};
+    case StopKind::access_watch:
+      return reason::Watchpoint{rsp::PointType::access_watchpoint, stop.value};
+    case StopKind::step:
+      return reason::Step{};
+    case StopKind::fork:
+      return reason::Fork{process_id(stop.value)};
+    case StopKind::vfork:
+      return reason::Vfork{process_id(stop.value)};
+    case StopKind::vfork_done:
+      return reason::VforkDone{};
+    case StopKind::exec:
+      return reason::Exec{stop.path};
+    case StopKind::syscall_entry:
+      return reason::SyscallEntry{stop.value};
+    case StopKind::syscall_return:
+      return reason::SyscallReturn{stop.value};
+    case StopKind::thread_created:
+      return reason::ThreadCreated{};
+    case StopKind::cloned:
+      return reason::Cloned{{raw(report.pid), static_cast<std::int64_t>(stop.value)}};
+    default:
+      return reason::Signal{};
+  }
+}
+
+// The lines gdbserver prints, which people and scripts look for.
+void announce_end(const Stop& stop) {
+  if (stop.kind == StopKind::process_exited) {
+    say(fmt::format("\nChild exited with status {}", stop.value));
+  } else if (stop.kind == StopKind::process_killed) {
+    say(fmt::format("\nChild terminated with signal = 0x{:x} ({})", stop.signal,
+                    rsp::gdb_signal_name(rsp::gdb_from_host(stop.signal))));
+  }
+}
+
+}  // namespace
+
+int Session::wire_signal(int host) const {
+  return connection_.lldb ? host : rsp::gdb_from_host(host);
+}
+
+int Session::host_signal(int wire) const {
+  return connection_.lldb ? wire : rsp::host_from_gdb(wire);
+}
+
+// ---- delivery ----------------------------------------------------------------------------------
+
+void Session::take_reports() {
+  if (const std::string text = engine_.take_console(); !text.empty()) {
+    if (has_client_ && connection_.awaiting_stop)
+      send_console(text);
+    else if (settings_.console)
+      settings_.console(text);
+  }
+  if (unattended_) return go_on_unattended();
+  if (!has_client_) return;
+  const bool expecting =
+      engine_.non_stop() ? !connection_.notification_pending : connection_.awaiting_stop;
+  if (!expecting) return;
+  const auto report = next_report();
+  if (!report) return;
+  const std::string reply = tell(*report);
+  if (engine_.non_stop()) {
+    connection_.notification_pending = true;
+    output_ += rsp::frame_notification("Stop:" + reply);
+  } else {
+    connection_.awaiting_stop = false;
+    send(reply);
+  }
+}
+
+std::optional<StopReport> Session::next_report() {
+  auto report = engine_.take_report();
+  if (report) own_stops_.insert(report->tid);
+  return report;
+}
+
+// A stop reply on its way to the client. In all-stop mode the thread becomes the selected one; in
+// non-stop mode the selection is the client's alone.
+std::string Session::tell(const StopReport& report) {
+  announce_end(report.stop);
+  if (engine_.find(report.tid) != nullptr) {
+    last_reported_ = report.tid;
+    if (!engine_.non_stop()) select(report.pid, report.tid);
+  }
+  return stop_reply(report);
+}
+
+// The stop of a thread that has been told already; nothing while it runs.
+std::optional<StopReport> Session::stop_of(Tid tid) const {
+  const Thread* thread = engine_.find(tid);
+  if (thread == nullptr || thread->want != Want::hold) return std::nullopt;
+  return StopReport{thread->process->pid, tid, thread->last_stop.value_or(Stop{})};
+}
+
+// The same for a thread that stopped by itself; nothing for one that was only held with the others.
+std::optional<StopReport> Session::own_stop_of(Tid tid) const {
+  return own_stops_.contains(tid) ? stop_of(tid) : std::nullopt;
+}
+
+void Session::forget_resumed() {
+  std::erase_if(own_stops_, [&](Tid tid) { return !stop_of(tid); });
+}
+
+// What `?` tells in all-stop mode: the thread that was reported last, else any stopped one.
+std::optional<StopReport> Session::current_stop() const {
+  if (last_reported_)
+    if (auto stop = stop_of(*last_reported_)) return stop;
+  for (const Pid pid : engine_.processes())
+    for (const Tid tid : engine_.threads(pid))
+      if (auto stop = stop_of(tid)) return stop;
+  return std::nullopt;
+}
+
+// ---- composition -------------------------------------------------------------------------------
+
+rsp::StopReplyFormat Session::stop_format() const {
+  return {.lldb = connection_.lldb,
+          .multiprocess = connection_.multiprocess,
+          .swbreak = connection_.swbreak,
+          .hwbreak = connection_.hwbreak,
+          .short_form = settings_.disabled.stop_with_details,
+          .name_thread = !settings_.disabled.thread_in_stop};
+}
+
+std::string Session::stop_reply(const StopReport& report) {
+  const auto pid = static_cast<std::int64_t>(raw(report.pid));
+  const auto code = static_cast<int>(report.stop.value);
+  switch (report.stop.kind) {
+    case StopKind::process_exited:
+      return rsp::to_wire(rsp::ProcessExited{code, pid}, stop_format());
+    case StopKind::process_killed:
+      return rsp::to_wire(rsp::ProcessKilled{wire_signal(report.stop.signal), pid}, stop_format());
+    case StopKind::thread_exited:
+      return rsp::to_wire(rsp::ThreadExited{code, {pid, raw(report.tid)}}, stop_format());
+    case StopKind::no_resumed:
+      return rsp::to_wire(rsp::NoResumed{}, stop_format());
+    default:
+      return rsp::to_wire(thread_stopped(report), stop_format());
+  }
+}
+
+rsp::ThreadStopped Session::thread_stopped(const StopReport& report) {
+  rsp::ThreadStopped stop;
+  stop.signal = wire_signal(report.stop.signal);
+  stop.thread = {raw(report.pid), raw(report.tid)};
+  stop.reason = reason_of(report);
+  if (connection_.lldb) {
+    add_lldb_details(stop, report.pid, report.tid);
+  } else {
+    stop.registers = expedited(report.pid, report.tid);
+    if (const auto core = proc_fs::core(report.tid)) stop.core = *core;
+  }
+  return stop;
+}
+
+// Frame pointer, stack pointer and PC; nothing for a thread that has vanished meanwhile.
+std::vector<rsp::ExpeditedRegister> Session::expedited(Pid pid, Tid tid) {
+  std::vector<rsp::ExpeditedRegister> values;
+  const auto file = engine_.read_registers(tid, {});
+  if (!file) return values;
+  const auto& set = x86::RegisterSet::get(engine_.mode(pid));
+  for (const unsigned number : set.expedited())
+    values.push_back({number, register_value(*set.find(number), *file)});
+  return values;
+}
+
+// LLDB unwinds from the reply alone when it has the general registers, and draws its list of
+// threads from it when it has their PCs.
+void Session::add_lldb_details(rsp::ThreadStopped& stop, Pid pid, Tid tid) {
+  stop.name = proc_fs::comm(tid).value_or(std::string());
+  if (const auto file = engine_.read_registers(tid, {})) {
+    for (const x86::Register& reg : x86::RegisterSet::get(engine_.mode(pid)).registers())
+      if (!x86::needs_xstate(reg))
+        stop.registers.push_back({reg.number, register_value(reg, *file)});
+  }
+  for (const Tid other : engine_.threads(pid)) {
+    const auto file = engine_.read_registers(other, {});
+    stop.threads.push_back({{raw(pid), raw(other)}, file ? file->general.rip : 0});
+  }
+}
+
+}  // namespace stub

@@ -1,0 +1,253 @@
+#include "stub/step_over.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "stub/ssol_mapping.h"
+
+namespace stub {
+namespace {
+
+// The inferior's memory as an emulated instruction accesses it: with the program's own rights, so
+// that what would fault in place is left to the real instruction in a slot, which does fault.
+class InferiorMemory final : public x86::Memory {
+ public:
+  InferiorMemory(Tracee& tracee, const Thread& thread)
+      : tracee_(tracee), pid_(thread.process->pid), sites_(thread.process->space->sites) {}
+
+  bool read(Address from, std::span<std::uint8_t> to) override {
+    const auto bytes = std::as_writable_bytes(to);
+    if (!tracee_.read_as_program(pid_, from, bytes)) return false;
+    sites_.mask(from, bytes);
+    return true;
+  }
+  bool write(Address to, std::span<const std::uint8_t> from) override {
+    return tracee_.write_as_program(pid_, to, std::as_bytes(from));
+  }
+
+ private:
+  Tracee& tracee_;
+  Pid pid_;
+  const BreakpointTable& sites_;
+};
+
+std::uint64_t* general_register(x86::GeneralRegisters& regs, unsigned hardware_number) {
+  using Regs = x86::GeneralRegisters;
+  static constexpr std::uint64_t Regs::*by_number[16] = {
+      &Regs::rax, &Regs::rcx, &Regs::rdx, &Regs::rbx, &Regs::rsp, &Regs::rbp,
+      &Regs::rsi, &Regs::rdi, &Regs::r8,  &Regs::r9,  &Regs::r10, &Regs::r11,
+      &Regs::r12, &Regs::r13, &Regs::r14, &Regs::r15};
+  return &(regs.*by_number[hardware_number & 15]);
+}
+
+// Of the field rseq_cs in struct rseq (linux/rseq.h): the descriptor of the sequence that runs.
+constexpr std::uint64_t rseq_cs_offset = 8;
+
+}  // namespace
+
+StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
+  x86::GeneralRegisters& regs = *thread.general;
+  // With the program's own trap flag set the processor has to execute the instruction, so that the
+  // program gets its trap.
+  const bool program_traps = (regs.eflags & x86::trap_flag) != 0;
+  if (const auto* plan = std::get_if<x86::Emulate>(&site.plan.how)) {
+    InferiorMemory memory(tracee_, thread);
+    if (!program_traps && x86::emulate(*plan, site.address, regs, memory)) {
+      thread.general_dirty = true;
+      return StepOutcome::emulated;
+    }
+    return enter_slot(thread, site, plan->instruction, true);
+  }
+  if (const auto* plan = std::get_if<x86::Relocate>(&site.plan.how))
+    return enter_slot(thread, site, plan->instruction,
+                      must_stop || program_traps || plan->lane == x86::Lane::trap);
+  return StepOutcome::in_place;
+}
+
+StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruction& instruction,
+                                 bool must_stop) {
+  const auto wanted = must_stop ? x86::Ending::trap : x86::Ending::jump_back;
+  Slot* slot = nullptr;
+  // Twice: the area may turn out to have been unmapped by the program.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    slot = slot_for(thread, site, instruction, wanted);
+    if (death_) return StepOutcome::gone;
+    if (slot == nullptr) return StepOutcome::in_place;
+    const Check result = check(thread, site, *slot);
+    if (result == Check::good) break;
+    if (result == Check::restartable || result == Check::text_gone) return StepOutcome::in_place;
+    if (result == Check::site_changed) {
+      thread.process->space->areas.retire(site.address);
+      thread.process->space->sites.replan(thread.process->pid, site);
+      return StepOutcome::site_changed;
+    }
+    const auto code = std::span(slot->code.bytes).first(slot->code.size);
+    if (result == Check::slot_gone ||
+        tracee_.write_memory(thread.process->pid, slot->address, std::as_bytes(code)) !=
+            code.size()) {
+      thread.process->space->areas.drop(slot->address);
+      slot = nullptr;
+    } else {
+      break;
+    }
+  }
+  if (slot == nullptr) return StepOutcome::in_place;
+  x86::GeneralRegisters& regs = *thread.general;
+  SlotRun run{site.address, std::nullopt};
+  if (slot->code.scratch) {
+    std::uint64_t* scratch = general_register(regs, *slot->code.scratch);
+    run.saved_scratch = std::exchange(*scratch, slot->code.scratch_value);
+  }
+  regs.rip = slot->address.value();
+  // The PC is no system call's any more: the kernel must not apply a restart to it.
+  regs.orig_rax = ~std::uint64_t{0};
+  thread.general_dirty = true;
+  if (slot->ending == x86::Ending::jump_back)
+    return must_stop ? StepOutcome::single_step : StepOutcome::boosted;
+  thread.slot_run = run;
+  return StepOutcome::in_slot;
+}
+
+// The text behind the int3, the slot, and whether the thread is in a restartable sequence, in one
+// look. The site's first byte is covered by our int3.
+StepOver::Check StepOver::check(Thread& thread, const Site& site, const Slot& slot) {
+  std::array<std::uint8_t, x86::max_instruction_length> text{};
+  std::array<std::uint8_t, x86::slot_size> code{};
+  std::array<std::uint8_t, 8> sequence{};
+  if (!thread.rseq_area) thread.rseq_area = tracee_.rseq_area(thread.tid);
+  const std::array pieces{
+      Tracee::Piece{site.address, std::span(text).first(site.length)},
+      Tracee::Piece{slot.address, std::span(code).first(slot.code.size)},
+      Tracee::Piece{thread.rseq_area.value_or(Address()) + rseq_cs_offset, sequence}};
+  const bool all =
+      thread.rseq_area && tracee_.read_pieces(thread.process->pid, pieces);
+  if (!all && !tracee_.read_pieces(thread.process->pid, std::span(pieces).first(2)))
+    return slot_is_readable(thread, slot) ? Check::text_gone : Check::slot_gone;
+  const Address descriptor(std::bit_cast<std::uint64_t>(sequence));
+  if (descriptor != Address() && in_restartable_sequence(thread, descriptor, site.address))
+    return Check::restartable;
+  thread.process->space->sites.mask(site.address,
+                                    std::as_writable_bytes(std::span(text).first(site.length)));
+  if (!std::equal(text.begin(), text.begin() + site.length, site.original.begin()))
+    return Check::site_changed;
+  if (!std::equal(code.begin(), code.begin() + slot.code.size, slot.code.bytes.begin()))
+    return Check::slot_changed;
+  return Check::good;
+}
+
+bool StepOver::slot_is_readable(const Thread& thread, const Slot& slot) {
+  std::array<std::byte, x86::slot_size> code;
+  return tracee_.read_memory(thread.process->pid, slot.address,
+                             std::span(code).first(slot.code.size)) == slot.code.size;
+}
+
+// A slot is outside the sequence's range, so the kernel would not see that it has to abort it
+// (rseq(2)). In place the thread is either aborted or executes the instruction; both are right.
+bool StepOver::in_restartable_sequence(const Thread& thread, Address descriptor, Address at) {
+  struct {  // struct rseq_cs of linux/rseq.h
+    std::uint32_t version, flags;
+    std::uint64_t start, length, abort;
+  } section{};
+  const auto bytes = std::as_writable_bytes(std::span(&section, 1));
+  return tracee_.read_memory(thread.process->pid, descriptor, bytes) == bytes.size() &&
+         at.value() - section.start < section.length;
+}
+
+// Preference: within reach with the wanted ending; within reach but ending in a trap; anywhere, which
+// may take a scratch register. An instruction that leaves for good has no trap form: it is stepped.
+Slot* StepOver::slot_for(Thread& thread, Site& site, const x86::Instruction& instruction,
+                         x86::Ending ending) {
+  AddressSpace& space = *thread.process->space;
+  const auto other = ending == x86::Ending::trap ? x86::Ending::jump_back : x86::Ending::trap;
+  if (Slot* slot = space.areas.find(site.address, instruction, ending)) return slot;
+  if (Slot* slot = space.areas.find(site.address, instruction, other); slot && slot->substitute)
+    return slot;
+  for (const bool near : {true, false})
+    for (const auto form : {ending, other}) {
+      if (Slot* slot = make_slot(thread, site, instruction, form, near)) {
+        slot->substitute = form != ending;
+        return slot;
+      }
+      if (death_ || space.area_refused) return nullptr;
+    }
+  return nullptr;
+}
+
+Slot* StepOver::make_slot(Thread& thread, Site& site, const x86::Instruction& instruction,
+                          x86::Ending ending, bool near) {
+  SsolAreas& areas = thread.process->space->areas;
+  if (Slot* slot = areas.find(site.address, instruction, ending)) return slot;
+  const auto place = free_slot(thread, site.address, near);
+  if (!place) return nullptr;
+  const auto code = x86::relocate(instruction, site.address, *place, ending);
+  if (!code) return nullptr;
+  const auto bytes = std::as_bytes(std::span(code->bytes).first(code->size));
+  if (tracee_.write_memory(thread.process->pid, *place, bytes) != bytes.size()) {
+    areas.drop(*place);
+    return nullptr;
+  }
+  return &areas.occupy({.address = *place,
+                        .site = site.address,
+                        .instruction = instruction,
+                        .code = *code,
+                        .ending = ending});
+}
+
+std::optional<Address> StepOver::free_slot(Thread& thread, Address site, bool near) {
+  AddressSpace& space = *thread.process->space;
+  if (const auto place = space.areas.free_slot(site, near)) return place;
+  recycle(space);
+  if (const auto place = space.areas.free_slot(site, near)) return place;
+  if (space.area_refused) return std::nullopt;
+  const auto reach = near ? Reach::near : Reach::anywhere;
+  const auto mapped = map_area(tracee_, space, thread, site, reach, death_);
+  if (!mapped) space.area_refused = mapped.error().code == Errc::refused;
+  return space.areas.free_slot(site, near);
+}
+
+// Slots of removed sites, as far as no thread can still be in them.
+void StepOver::recycle(AddressSpace& space) {
+  space.areas.retire_unless([&](Address at) { return space.sites.find(at) != nullptr; });
+  std::uint64_t oldest = space.areas.epoch();
+  for (const Inferior* process : space.users)
+    for (const auto& [tid, thread] : process->threads)
+      if (thread->running) oldest = std::min(oldest, thread->seen_epoch);
+  space.areas.reclaim(oldest);
+}
+
+std::optional<StepOver::Left> StepOver::leave_slot(Thread& thread, const AddressSpace& space) {
+  x86::GeneralRegisters& regs = *thread.general;
+  const Slot* slot = space.areas.at(regs.pc());
+  if (slot == nullptr) return std::nullopt;
+  Left left;
+  left.site = slot->site;
+  left.is_syscall = x86::is_syscall(slot->instruction);
+  const auto scratch = thread.slot_run ? thread.slot_run->saved_scratch : std::nullopt;
+  InferiorMemory memory(tracee_, thread);
+  const auto result = x86::canonical(slot->instruction, slot->code, slot->site, slot->address,
+                                     regs, scratch, memory);
+  left.progress = result.progress;
+  left.at_end = result.at_ending;
+  repair_x87_pointer(thread, *slot);
+  if (result.progress == x86::Progress::lost) return left;
+  regs = result.registers;
+  thread.general_dirty = true;
+  return left;
+}
+
+void StepOver::repair_x87_pointer(const Thread& thread, const Slot& slot) {
+  if (!x86::records_x87_pointer(slot.instruction)) return;
+  std::array<std::byte, x86::largest_xstate> image;
+  const auto size = tracee_.xstate(thread.tid, image);
+  if (!size) return;
+  const auto used = std::span(image).first(*size);
+  if (x86::restore_x87_pointer(used, slot.instruction, slot.code, slot.site, slot.address))
+    (void)tracee_.set_xstate(thread.tid, used);
+}
+
+std::optional<WaitResult> StepOver::take_death() { return std::exchange(death_, std::nullopt); }
+
+}  // namespace stub

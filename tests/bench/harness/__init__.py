@@ -1,0 +1,1 @@
+"""What the benchmarks stand on: programs, servers, clients, and the table."""

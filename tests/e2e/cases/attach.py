@@ -1,0 +1,187 @@
+"""Attaching to what is already running, and letting it go as if nobody had been there."""
+
+import signal
+
+from harness import BOTH, case, procfs
+
+
+def heartbeat(t, process):
+    """Waits for two further beats of selfcheck or storm: it runs."""
+    count = process.output().count("\n")
+    t.wait_until(lambda: process.output().count("\n") >= count + 2, "the program to go on")
+
+
+def finish(t, process):
+    """Ends selfcheck by SIGTERM; its own sums must have been right all the time."""
+    process.signal(signal.SIGTERM)
+    t.equal(process.wait_exit(), 0, "exit status of the program")
+    t.match(process.output(), r"^done rounds=\d+ wrong=0 ", "the program's last line")
+
+
+def untouched(t, process):
+    """Nobody traces it, its text is that of the file, its threads run."""
+    t.equal(procfs.tracer(process.pid), 0, "tracer")
+    t.equal(procfs.text_differences(process.pid, process.words[0]), [], "text differs from the file")
+    stopped = [tid for tid in procfs.threads(process.pid)
+               if procfs.state(process.pid, tid) in ("t", "T")]
+    t.equal(stopped, [], "threads that are still stopped")
+
+
+@case(modes=BOTH)
+def attach_hit_detach(t):
+    """Breakpoint in four busy threads of a running program, then detach: its sums stay right."""
+    process = t.spawn("selfcheck 4")
+    process.wait_output("beat 3 ")
+    gdb = t.gdb("selfcheck 4", attach=process.pid)
+    gdb.stop_all()
+    t.equal(len(gdb.threads()), 5, "threads")
+    gdb.breakpoint("sum_step")
+    stop = gdb.cont()
+    for _ in range(20):
+        t.equal((stop.reason, stop.function), ("breakpoint-hit", "sum_step"), repr(stop))
+        stop = gdb.cont(stop.thread)
+    gdb.cli("delete")
+    gdb.cli("detach")
+    gdb.quit()
+    gdb.server.wait_exit()
+    heartbeat(t, process)
+    untouched(t, process)
+    finish(t, process)
+
+
+@case(modes=BOTH)
+def detach_with_breakpoints(t):
+    """detach while breakpoints are set and threads are about to hit them."""
+    process = t.spawn("selfcheck 4")
+    process.wait_output("beat 3 ")
+    gdb = t.gdb("selfcheck 4", attach=process.pid)
+    gdb.stop_all()
+    gdb.breakpoint("sum_step")
+    gdb.breakpoint("sum_step", condition="sum == 0")
+    gdb.cont()
+    gdb.cli("detach")
+    gdb.quit()
+    heartbeat(t, process)
+    untouched(t, process)
+    finish(t, process)
+
+
+@case(timeout=90)
+def attach_detach_ten_times(t):
+    """Ten rounds of attach, hit, detach on the same process."""
+    process = t.spawn("selfcheck 3")
+    for _ in range(10):
+        gdb = t.gdb("selfcheck 3", attach=process.pid)
+        gdb.breakpoint("sum_step")
+        t.equal(gdb.cont().function, "sum_step", "where it stopped")
+        gdb.cli("detach")
+        gdb.quit()
+        gdb.server.wait_exit()
+        heartbeat(t, process)
+        untouched(t, process)
+    finish(t, process)
+
+
+@case(modes=BOTH)
+def attach_while_threads_are_born(t):
+    """Attach in the middle of a thread creation storm; every thread is found and let go."""
+    process = t.spawn("storm 4 0")
+    process.wait_output("visits so far [1-9]")
+    gdb = t.gdb("storm 4 0", attach=process.pid)
+    gdb.breakpoint("visit")
+    gdb.stop_all()
+    stop = gdb.cont()
+    for _ in range(25):
+        t.equal((stop.reason, stop.function), ("breakpoint-hit", "visit"), repr(stop))
+        stop = gdb.cont(stop.thread)
+    gdb.cli("delete")
+    gdb.cli("detach")
+    gdb.quit()
+    heartbeat(t, process)
+    untouched(t, process)
+    process.signal(signal.SIGTERM)
+    t.equal(process.wait_exit(), 0, "exit status of the program")
+    found = t.match(process.output(), r"created=(\d+) visits=(\d+)", "the program's last line")
+    t.equal(found[1], found[2], "threads created and visits")
+
+
+@case(modes=BOTH)
+def attach_to_many_idle_threads(t):
+    """100 threads in a blocking read: all are listed, none sees an interrupted call."""
+    process = t.spawn("idle 100")
+    process.wait_output("beat 2 ")
+    gdb = t.gdb("idle 100", attach=process.pid)
+    gdb.stop_all()
+    t.equal(len(gdb.threads()), 101, "threads")
+    gdb.breakpoint("tick", condition="beat % 5 == 0")
+    for _ in range(3):
+        t.equal(gdb.cont().function, "tick", "where it stopped")
+    gdb.cli("delete")
+    gdb.cli("detach")
+    gdb.quit()
+    heartbeat(t, process)
+    untouched(t, process)
+    t.check(" woken 0\n" in process.output(), "an idle thread's read was interrupted")
+
+
+@case()
+def attach_to_a_stopped_process(t):
+    """A process stopped by SIGSTOP can be attached to, looked at, and stays stopped after detach."""
+    process = t.spawn("selfcheck 2")
+    process.wait_output("beat 1 ")
+    process.signal(signal.SIGSTOP)
+    t.wait_until(lambda: procfs.state(process.pid) == "T", "the process to stop")
+    gdb = t.gdb("selfcheck 2", attach=process.pid)
+    t.equal(len(gdb.threads()), 3, "threads")
+    t.equal(gdb.eval("wrong"), "0", "a variable")
+    gdb.cli("detach")
+    gdb.quit()
+    process.signal(signal.SIGCONT)
+    heartbeat(t, process)
+    untouched(t, process)
+    finish(t, process)
+
+
+@case()
+def attach_to_nobody(t):
+    """A pid that doesn't exist: gdbserver's words, exit status 1."""
+    process = t.spawn("ends exit 0")
+    process.wait_exit()
+    from harness import server
+    failed = server.Process(t, [t.server_path, "--once", "--attach", "127.0.0.1:0", "999999999"])
+    t.equal(failed.wait_exit(), 1, "exit status")
+    t.match(failed.messages(), r"^Cannot attach to process 999999999: No such process \(3\)$",
+            "message")
+    t.match(failed.messages(), r"^Exiting$", "message")
+
+
+@case()
+def attach_to_a_traced_process(t):
+    """A second tracer is refused with a reason that names the first one; the program is unharmed."""
+    process = t.spawn("selfcheck 2")
+    process.wait_output("beat 1 ")
+    first = t.server(attach=process.pid)
+    from harness import server
+    second = server.Process(t, [t.server_path, "--once", "--attach", "127.0.0.1:0",
+                                str(process.pid)])
+    t.equal(second.wait_exit(), 1, "exit status")
+    t.match(second.messages(), rf"^Cannot attach to process {process.pid}: .*{first.pid}",
+            "message")
+    first.signal(signal.SIGTERM)
+    first.wait_exit()
+
+
+@case(gdbserver="the program is left with breakpoint bytes and without a tracer (it dies by SIGTRAP)")
+def server_terminated_while_attached(t):
+    """SIGTERM to the server: breakpoints are lifted and the attached program goes on."""
+    process = t.spawn("selfcheck 4")
+    process.wait_output("beat 1 ")
+    gdb = t.gdb("selfcheck 4", attach=process.pid)
+    gdb.breakpoint("sum_step", condition="sum == 0")
+    gdb.resume()
+    heartbeat(t, process)
+    gdb.server.signal(signal.SIGTERM)
+    gdb.server.wait_exit()
+    heartbeat(t, process)
+    untouched(t, process)
+    finish(t, process)

@@ -1,0 +1,162 @@
+"""fork, vfork and exec: followed, not followed, and never with a breakpoint byte in the child."""
+
+from harness import BOTH, NEVER, case
+
+
+def good(t, server, children):
+    t.match(server.output(), rf"^children={children} good={children} ", "the program's last line")
+    t.check("died of" not in server.output(), "a child died")
+
+
+@case(modes=BOTH)
+def child_left_alone(t):
+    """Not followed: 15 children run through a function that has a breakpoint in the parent."""
+    gdb = t.gdb("forks fork 15")
+    gdb.cont_to("ready")
+    gdb.breakpoint("*shared", condition="calls < 0")
+    gdb.breakpoint("child_here")
+    gdb.run_out()
+    good(t, gdb.server, 15)
+
+
+@case(modes=BOTH)
+def vfork_child_left_alone(t):
+    """vfork shares the memory: the parent's sites must not kill the child, and work afterwards."""
+    gdb = t.gdb("forks vfork 10")
+    gdb.cont_to("ready")
+    gdb.breakpoint("child_here")
+    gdb.breakpoint("parent_here")
+    stop = gdb.cont()
+    for _ in range(10):
+        t.equal(stop.function, "parent_here", repr(stop))
+        stop = gdb.cont()
+    t.check(stop.exited, repr(stop))
+    good(t, gdb.server, 10)
+
+
+@case(modes=BOTH)
+def vfork_then_exec(t):
+    """The usual way to start a program; the parent's breakpoints survive, the child runs free."""
+    for mode in ("vfork-exec", "fork-exec"):
+        gdb = t.gdb(f"forks {mode} 3")
+        gdb.cont_to("ready")
+        gdb.breakpoint("shared", condition="calls < 0")
+        gdb.breakpoint("parent_here", condition="calls < 0")
+        gdb.run_out()
+        good(t, gdb.server, 3)
+
+
+@case(modes=BOTH)
+def follow_child(t):
+    """set follow-fork-mode child: the child stops at its breakpoint, the parent runs free."""
+    gdb = t.gdb("forks fork 1")
+    gdb.cont_to("ready")
+    gdb.cli("set follow-fork-mode child")
+    gdb.breakpoint("child_here")
+    stop = gdb.cont()
+    t.equal(stop.function, "child_here", repr(stop))
+    child = gdb.number("(int)getpid()")
+    t.check(child != gdb.server.inferior(), "it is the child")
+    t.equal(gdb.run_out().exit_code, 23, "exit code of the child")
+    gdb.server.wait_output("^children=1 good=1 ")
+
+
+@case(modes=BOTH)
+def both_sides(t):
+    """set detach-on-fork off: two inferiors, each with its own breakpoint hits."""
+    gdb = t.gdb("forks fork 1")
+    gdb.cont_to("ready")
+    gdb.cli("set detach-on-fork off")
+    gdb.cli("set schedule-multiple on")
+    gdb.breakpoint("child_here")
+    gdb.breakpoint("parent_here")
+    stop = gdb.cont()
+    t.equal(stop.function, "child_here", repr(stop))
+    groups = [row["id"] for row in gdb.mi("-list-thread-groups")["groups"]]
+    t.equal(groups, ["i1", "i2"], "inferiors")
+    stop = gdb.cont(stop.thread)
+    t.equal(stop.exit_code, 23, f"exit of the child: {stop!r}")
+    if not t.non_stop:  # the exit of one process stopped the other
+        gdb.select(1)
+        gdb.resume()
+    stop = gdb.wait_stop()
+    t.equal(stop.function, "parent_here", repr(stop))
+    t.equal(gdb.cont(stop.thread).exit_code, 5, "exit code of the parent")
+    good(t, gdb.server, 1)
+
+
+@case(modes=BOTH)
+def catch_fork(t):
+    """catch fork and catch vfork stop with the child's pid."""
+    # gdb 13 in non-stop mode never resumes a parent that it caught at a vfork.
+    for mode in ("fork",) if t.non_stop else ("fork", "vfork"):
+        gdb = t.gdb(f"forks {mode} 1")
+        gdb.cont_to("ready")
+        gdb.cli(f"catch {mode}")
+        stop = gdb.cont()
+        t.equal(stop.reason, mode, repr(stop))
+        t.check(int(stop.data["newpid"]) > 1, "the child's pid")
+        gdb.run_out()
+        good(t, gdb.server, 1)
+
+
+@case(modes=BOTH)
+def exec_keeps_the_session(t):
+    """exec: old breakpoints are gone from memory, those of the new image are hit."""
+    gdb = t.gdb("forks exec")
+    gdb.cont_to("ready")
+    gdb.breakpoint("parent_here")
+    gdb.breakpoint("after_exec")
+    stop = gdb.cont()
+    t.equal(stop.function, "after_exec", repr(stop))
+    t.equal(gdb.run_out().exit_code, 23, "exit code of the new image")
+    t.match(gdb.server.output(), "^executed 42$", "its output")
+
+
+@case(modes=BOTH)
+def exec_from_a_thread(t):
+    """exec by a thread that isn't the leader: it becomes the leader, the session goes on."""
+    gdb = t.gdb("forks thread-exec")
+    gdb.cont_to("ready")
+    gdb.breakpoint("after_exec")
+    stop = gdb.cont()
+    t.equal(stop.function, "after_exec", repr(stop))
+    t.equal(len(gdb.threads()), 1, "threads after exec")
+    t.equal(gdb.run_out().exit_code, 23, "exit code of the new image")
+
+
+@case(modes=BOTH)
+def catch_exec(t):
+    """catch exec stops before the new image's first instruction."""
+    gdb = t.gdb("forks exec")
+    gdb.cont_to("ready")
+    gdb.cli("catch exec")
+    stop = gdb.cont()
+    t.equal(stop.reason, "exec", repr(stop))
+    t.equal(gdb.run_out().exit_code, 23, "exit code of the new image")
+
+
+@case(gdbserver="a child that is let go by D;pid keeps the breakpoint bytes, and dies of them")
+def forks_raw(t):
+    """fork events on the wire: both processes named, the child let go by D;pid, hits in the parent."""
+    client = t.rsp(t.server("forks fork 5"), handshake=True)
+    client.query()
+    pid = client.server.inferior()
+    client.run_to("ready")
+    client.ok("QPassSignals:14")  # SIGCHLD
+    parent_here, shared = client.address("parent_here"), client.address("shared")
+    for _ in range(5):
+        client.insert(parent_here)
+        client.insert(shared, rest=NEVER)
+        stop = client.resume()
+        t.check("fork" in stop, f"a fork event: {stop}")
+        child = stop["fork"].lstrip("p").split(".")[0]
+        client.ok(f"D;{child}")
+        stop = client.resume()
+        t.equal((stop.pid, stop.pc), (pid, parent_here), f"hit in the parent: {stop}")
+        client.remove(shared)
+        client.remove(parent_here)
+        t.equal(client.resume("vCont;s:" + stop.thread).signal, 5, "a step off the site")
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 5), f"the end: {stop}")
+    good(t, client.server, 5)

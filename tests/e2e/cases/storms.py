@@ -1,0 +1,171 @@
+"""Everything at once, and programs that do what a debugger doesn't expect."""
+
+import os
+import re
+import signal
+import time
+
+from harness import BOTH, NEVER, Disconnected, case, condition, instruction_offsets, procfs
+
+# rdi & 255 == 0, as bytecode: reg 5, const8 255, bit_and, log_not, end.
+MULTIPLE = condition(bytes.fromhex("26000522ff0f0e27"))
+
+
+@case(timeout=120, gdbserver="reports the same hit for ever: only the client can step off a site")
+def all_at_once(t):
+    """16 threads at 8 sites, short-lived threads, signals at 1 kHz, forks: each hit is accounted for."""
+    client = t.rsp(t.server("everything 1500"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    client.ok("QPassSignals:e;14")  # SIGALRM, SIGCHLD
+    client.non_stop()
+    client.query()
+    while client.ask("vStopped") != "OK":
+        pass
+    for n in range(8):
+        client.insert(client.address(f"work{n}"), rest=MULTIPLE)
+    client.ok("vCont;c")
+    hits, ended = 0, None
+    places = {client.address(f"work{n}") for n in range(8)}
+    while not ended:
+        for stop in client.take_stops():
+            if stop.kind in "WX":
+                ended = stop
+            elif "fork" in stop:
+                client.ok(f"D;{stop['fork'].lstrip('p').split('.')[0]}")
+                client.ok(f"vCont;c:{stop.thread}")
+            elif stop.kind == "T":
+                t.equal((stop.signal, stop.pc in places), (5, True), repr(stop))
+                hits += 1
+                client.ok(f"vCont;c:{stop.thread}")
+    t.equal((ended.kind, ended.status), ("W", 0), f"the end: {ended}")
+    found = t.match(client.server.output(), r"multiples=(\d+) wrong=0 bad_children=0 signals=1 "
+                    r"short_lived=1 children=1", "the program's last line")
+    t.note(f"{hits} hits")
+    t.equal(hits, int(found[1]), "hits reported and counted by the program")
+
+
+@case(modes=BOTH, timeout=120)
+def all_at_once_false(t):
+    """The same under gdb with conditions that are never true: no stop, nothing wrong."""
+    gdb = t.gdb("everything 1500")
+    gdb.cli("handle SIGALRM SIGCHLD nostop noprint pass")
+    gdb.cont_to("ready")
+    for n in range(8):
+        gdb.breakpoint(f"work{n}", condition="i == -1")
+        gdb.breakpoint(f"*work{n}", condition="$rdi == -1")
+    gdb.run_out(100)
+    t.match(gdb.server.output(), "wrong=0 bad_children=0 signals=1 short_lived=1 children=1$",
+            "the program's last line")
+
+
+def started(t, mode):
+    client = t.rsp(t.server(f"hostile {mode}"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    return client
+
+
+def slot_sites(client):
+    """Every instruction of hot() that runs in a slot; all of them is simplest."""
+    start = client.address("hot")
+    offsets = instruction_offsets(client.context, client.server.program[0], "hot")
+    return [start + offset for offset in offsets]
+
+
+@case()
+def text_rewritten_over_a_site(t):
+    """The program replaces the instruction under a breakpoint: the new one runs, and stays."""
+    client = started(t, "rewrite")
+    changing = client.address("changing")
+    client.insert(changing, rest=NEVER)
+    stop_at = client.address("rewritten")
+    client.insert(stop_at)
+    t.equal(client.resume().pc, stop_at, "after the rewrite")
+    client.remove(stop_at)
+    client.ask(f"z0,{changing:x},1")
+    t.equal(procfs.peek(client.server.inferior(), changing, 5), b"\xb8\2\0\0\0", "the new text")
+    t.equal(client.resume().kind, "W", "the end")
+    t.match(client.server.output(), "^changing=122 first byte=b8$", "what the program saw")
+
+
+@case(timeout=90)
+def area_unmapped_again_and_again(t):
+    """Four threads pass sites while the program unmaps the executable memory it doesn't know."""
+    for mode in ("unmap", "protect"):
+        client = started(t, mode)
+        for site in slot_sites(client):
+            client.insert(site, rest=NEVER)
+        stop = client.resume(seconds=60)
+        # A thread that was in the area when it went may have died with it: nobody else.
+        t.check(stop.kind in "WT", f"the end: {stop}")
+        if stop.kind == "W":
+            t.match(client.server.output(), r"areas found=\d wrong=0$", "what the program computed")
+        t.match(client.ask("vMustReplyEmpty"), "^$", "the session goes on")
+
+
+@case()
+def area_scribbled_or_entered(t):
+    """The program overwrites the slots, or jumps into them: its own loss; the server lives."""
+    for mode in ("scribble", "jump"):
+        client = started(t, mode)
+        for site in slot_sites(client):
+            client.insert(site, rest=NEVER)
+        for _ in range(10):
+            stop = client.resume()
+            if stop.kind != "T":
+                break
+            stop = client.resume(f"vCont;C{stop.signal:02x}:{stop.thread};c")
+            if stop.kind != "T":
+                break
+        t.check(stop.kind in "WX", f"the end: {stop}")
+        t.equal(client.ask("vMustReplyEmpty"), "", "the session goes on")
+
+
+@case()
+def filter_that_kills(t):
+    """A seccomp filter that kills on mmap: sites inserted after it, the program lives."""
+    client = started(t, "filtered")
+    for site in slot_sites(client):
+        client.insert(site, rest=NEVER)
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.match(client.server.output(), "^sum=2500$", "what the program computed")
+
+
+@case()
+def neighbours_and_middles(t):
+    """Sites on neighbouring one-byte instructions, and one in the middle of an instruction."""
+    client = started(t, "middle")
+    for symbol in ("middle", "middle_second", "middle_third"):
+        client.insert(client.address(symbol), rest=NEVER)
+    stop = client.resume()
+    t.equal(stop.status, 0, f"the end: {stop}")
+    t.match(client.server.output(), "^sum=500$", "what the program computed")
+    client = started(t, "middle")
+    client.insert(client.address("middle_third") + 4, rest=NEVER)  # the last byte of the constant
+    try:
+        stop = client.resume()
+        t.equal(stop.kind, "W", f"the end: {stop}")
+    except Disconnected:
+        t.check(False, "the server died")
+
+
+@case(modes=BOTH, gdbserver="what it debugs is not stopped by a SIGSTOP that is passed on")
+def stopped_and_continued_by_the_shell(t):
+    """SIGSTOP and SIGCONT from outside, passed on: the program stops and goes on as without us."""
+    gdb = t.gdb("selfcheck 2")
+    gdb.cli("handle SIGSTOP SIGCONT nostop noprint pass")
+    gdb.cont_to("ready")
+    gdb.resume()
+    server, pid = gdb.server, gdb.server.inferior()
+    server.wait_output("beat 2 ")
+    for _ in range(3):
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.15)
+        count = server.output().count("beat")
+        time.sleep(0.15)
+        t.equal(server.output().count("beat"), count, "beats while it is stopped")
+        os.kill(pid, signal.SIGCONT)
+        t.wait_until(lambda: server.output().count("beat") > count + 2, "the program to go on")
+    t.check(re.search("wrong 0$", server.output(), re.M), "sums")

@@ -1,0 +1,93 @@
+"""The program owns the server's terminal while it runs."""
+
+import fcntl
+import os
+import pty
+import re
+import subprocess
+import termios
+import time
+
+from harness import Failure, case, procfs
+
+
+class TerminalServer:
+    """A server on a pseudo-terminal, with the few members that gdb and raw clients need."""
+
+    def __init__(self, t, program):
+        self.context, self.program, self.multi, self.attached = t, program, False, None
+        self.master, slave = pty.openpty()
+        self.text = ""
+        t.log("terminal", lambda: self.text)
+
+        def own_terminal():
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+        self.popen = subprocess.Popen([t.server_path, "--once", "127.0.0.1:0", *program],
+                                      stdin=slave, stdout=slave, stderr=slave,
+                                      preexec_fn=own_terminal)
+        os.close(slave)
+        os.set_blocking(self.master, False)
+        self.pid = self.popen.pid
+        self.port = int(self.wait_text(r"Listening on port (\d+)\r\n")[1])
+
+    def read(self):
+        try:
+            self.text += os.read(self.master, 65536).decode("utf-8", "replace")
+        except (BlockingIOError, OSError):
+            pass
+        return self.text
+
+    def wait_text(self, pattern, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = re.search(pattern, self.read())
+            if found:
+                return found
+            time.sleep(0.01)
+        raise Failure(f"the terminal did not show /{pattern}/")
+
+    def inferior(self):
+        return int(self.wait_text(r"created; pid = (\d+)")[1])
+
+    def output(self):
+        return self.read()
+
+
+@case()
+def reads_the_terminal(t):
+    """What is typed reaches the program; what it prints appears; nothing stops by SIGTTIN."""
+    server = TerminalServer(t, t.program("ends echo"))
+    gdb = t.gdb("ends echo", server=server)
+    gdb.resume()
+    server.wait_text("variable=")
+    os.write(server.master, b"typed\n")
+    server.wait_text("read: typed")
+    os.write(server.master, b"end\n")
+    gdb.wait_exit()
+
+
+@case()
+def control_c_at_the_terminal(t):
+    """Ctrl-C typed at the server's terminal reaches the running program, not the server."""
+    server = TerminalServer(t, t.program("signals spin"))
+    gdb = t.gdb("signals spin", server=server)
+    gdb.cont_to("ready")
+    gdb.resume()
+    gdb.no_stop(0.2)
+    os.write(server.master, b"\x03")
+    t.equal(gdb.wait_stop(10).signal, "SIGINT", "the stop")
+    t.check(server.popen.poll() is None, "the server runs")
+
+
+@case()
+def hangup_ends_the_server(t):
+    """When the terminal closes, the server and what it launched end."""
+    server = TerminalServer(t, t.program("signals spin"))
+    client = t.rsp(server, handshake=True)
+    client.query()
+    pid = server.inferior()
+    os.close(server.master)
+    t.wait_until(lambda: server.popen.poll() is not None, "the server to end", 10)
+    t.wait_until(lambda: not procfs.alive(pid), "the program to be gone", 10)

@@ -1,0 +1,116 @@
+"""Threads that come and go while breakpoints are hit."""
+
+from harness import BOTH, NON_STOP, case, procfs
+
+
+@case(modes=BOTH, timeout=90)
+def creation_storm(t):
+    """Threads that live a moment: one stop for each, none lost, none twice."""
+    gdb = t.gdb("storm 3 40")
+    gdb.breakpoint("visit")
+    hits, seen = 0, set()
+    stop = gdb.cont()
+    while not stop.exited:
+        t.equal(stop.reason, "breakpoint-hit", repr(stop))
+        hits += 1
+        seen.add(stop.thread)
+        stop = gdb.cont(stop.thread)
+    t.equal(hits, 120, "stops at visit")
+    t.equal(len(seen), 120, "different threads that stopped")
+    t.match(gdb.server.output(), "created=120 visits=120", "the program's count")
+
+
+@case(modes=BOTH, timeout=90)
+def creation_storm_false_condition(t):
+    """The same with a condition that is true for one visit in fifty."""
+    gdb = t.gdb("storm 4 250")
+    # After the breakpoint the counter is raised; before, it says how many came first.
+    number = gdb.breakpoint("visit", condition="visits < 0")
+    gdb.run_out()
+    t.match(gdb.server.output(), "created=1000 visits=1000", "the program's count")
+    t.check(number, "a breakpoint")
+
+
+@case(modes=BOTH)
+def leader_ends_first(t):
+    """The main thread ends before the others: its zombie is not a stop, not an exit, not a hang."""
+    gdb = t.gdb("ends leader 6")
+    gdb.cont_to("ready")
+    gdb.breakpoint("late")
+    stop = gdb.cont()
+    t.equal(stop.function, "late", "where it stopped")
+    rows = gdb.threads()
+    t.equal(len(rows), 1, f"threads left in {rows}")
+    t.equal(gdb.run_out().exit_code, 6, "exit code")
+
+
+@case(modes=BOTH)
+def exit_from_a_thread(t):
+    """exit() called by a thread that isn't the leader."""
+    gdb = t.gdb("ends thread 5")
+    gdb.breakpoint("late")
+    t.equal(gdb.cont().function, "late", "where it stopped")
+    t.equal(gdb.run_out().exit_code, 5, "exit code")
+
+
+@case(modes=BOTH)
+def thread_apply(t):
+    """All threads have backtraces that end in the program; names and ids as in /proc."""
+    gdb = t.gdb("tls 4")
+    stop = gdb.cont_to("all_set")
+    t.equal(stop.all_stopped, not t.non_stop, "whether all threads stopped")
+    gdb.stop_all()
+    rows = gdb.threads()
+    t.equal(len(rows), 5, "threads")
+    tids = sorted(int(target.split()[1].split(".")[1]) for _, _, target in rows)
+    t.equal(tids, procfs.threads(gdb.server.inferior()), "thread ids")
+    text = gdb.cli("thread apply all backtrace")
+    t.equal(text.count(" worker ("), 4, "backtraces through worker")
+    t.equal(text.count(" main ("), 1, "backtraces through main")
+
+
+@case(modes=BOTH)
+def thread_local_variables(t):
+    """print of a thread-local variable in each thread."""
+    gdb = t.gdb("tls 3")
+    gdb.cont_to("all_set")
+    gdb.stop_all()
+    values = []
+    for number, _, _ in gdb.threads():
+        gdb.select(number)
+        values.append(gdb.eval("mine"))
+    t.equal(sorted(values), ["100", "101", "102", "7"], "values of the variable")
+
+
+@case()
+def scheduler_locking(t):
+    """One thread stepped alone with scheduler-locking on: the others don't move."""
+    gdb = t.gdb("selfcheck 3")
+    gdb.cont_to("ready")
+    gdb.breakpoint("sum_step", options="-t")
+    stop = gdb.cont()
+    gdb.cli("set scheduler-locking on")
+    before = gdb.number("sum_step_calls")
+    for _ in range(16):
+        stop = gdb.exec("-exec-step")
+        t.equal(stop.reason, "end-stepping-range", repr(stop))
+    # sum_step() has five lines, and its caller one.
+    after = gdb.number("sum_step_calls")
+    t.check(1 <= after - before <= 4, f"{after - before} calls during 16 steps of one thread")
+
+
+@case(modes=(NON_STOP,))
+def step_one_while_others_run(t):
+    """Non-stop: one thread is stepped, the others compute on and are never reported."""
+    gdb = t.gdb("selfcheck 3")
+    gdb.cont_to("ready")
+    gdb.breakpoint("sum_step", options="-t")
+    stepped = gdb.wait_stop().thread  # the workers run already
+    rounds = gdb.number("rounds")
+    for _ in range(20):
+        stop = gdb.exec("-exec-step", stepped)
+        t.equal((stop.reason, stop.thread), ("end-stepping-range", stepped), repr(stop))
+    t.wait_until(lambda: gdb.number("rounds") > rounds, "the others to go on")
+    states = [state for number, state, _ in gdb.threads() if number not in (1, stepped)]
+    t.equal(states, ["running"] * 2, "states of the other workers")
+    t.equal(gdb.eval("wrong"), "0", "wrong sums")

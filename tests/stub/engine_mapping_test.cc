@@ -1,0 +1,181 @@
+// The first site that needs a slot makes a stopped thread of the program map the area. The engine
+// reads /proc for where to: this process lends its maps, everything else is paper.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include "tests/stub/engine_fixture.h"
+
+namespace stub {
+namespace {
+
+// A thread of this process, for its entry in /proc.
+class RealThread {
+ public:
+  RealThread()
+      : thread_([this] {
+          started_.set_value(gettid());
+          finish_.get_future().wait();
+        }),
+        tid{started_.get_future().get()} {}
+  ~RealThread() {
+    finish_.set_value();
+    thread_.join();
+  }
+
+ private:
+  std::promise<pid_t> started_;
+  std::promise<void> finish_;
+  std::thread thread_;
+
+ public:
+  const Tid tid;
+};
+
+struct Mapping {
+  RealThread real_thread;
+  FakeTracee tracee;
+  NoBlunders no_blunders{tracee};
+  Engine engine{tracee};
+  const Pid pid{getpid()};
+  const Tid leader = leader_of(pid), second = real_thread.tid;
+  std::vector<std::uint64_t> calls;  // numbers
+  int fatal_call = -1;
+  bool all_die = true;
+
+  Mapping() {
+    tracee.add(pid, leader, FakeThread::State::stopped);
+    FakeMemory& memory = tracee.memory(pid);
+    memory.map(text, 0x1000, true, false);
+    memory.put(boost_site, {0x48, 0xff, 0xc0});
+    memory.put(trap_site, {0x0f, 0x05});
+    map_vdso(memory);
+    engine.adopt_launched(pid);
+    tracee.on_resume = [this](Tid tid, ResumeHow how, int) {
+      if (how == ResumeHow::step && tracee.at(tid).regs.pc() == vdso) execute(tid);
+    };
+  }
+  ~Mapping() { tracee.on_resume = nullptr; }
+
+  Address vdso;
+  void map_vdso(FakeMemory& memory) {
+    std::ifstream maps("/proc/self/maps");
+    std::string line;
+    while (std::getline(maps, line))
+      if (line.find("[vdso]") != std::string::npos) break;
+    REQUIRE(!line.empty());
+    vdso = Address(std::stoull(line, nullptr, 16));
+    memory.map(vdso, 0x1000, true, false);
+    memory.put(vdso, {0x0f, 0x05});
+  }
+  // The kernel's side of mmap, madvise and prctl.
+  void execute(Tid tid) {
+    FakeThread& thread = tracee.at(tid);
+    const std::uint64_t number = thread.regs.rax;
+    if (static_cast<int>(calls.size()) == fatal_call) {
+      fatal_call = -1;
+      return all_die ? tracee.die_all(pid) : tracee.die(tid);
+    }
+    calls.push_back(number);
+    thread.regs.rax = 0;
+    if (number == 9) {
+      CHECK(thread.regs.rdx == 5);  // PROT_READ | PROT_EXEC
+      tracee.memory(pid).map(Address(thread.regs.rdi), thread.regs.rsi, true, false);
+      thread.regs.rax = thread.regs.rdi;
+    }
+    thread.regs.rip += 2;
+    tracee.trap(tid, trap_trace);
+  }
+  void run() {
+    const ResumeAction all;
+    (void)engine.resume({&all, 1});
+  }
+  std::optional<StopReport> report() {
+    engine.on_child_event();
+    return engine.take_report();
+  }
+  void add_second() {
+    run();
+    tracee.add(pid, second);
+    tracee.at(second).regs.rip = plain_code.value();
+    tracee.event(leader, PtraceEvent::clone, static_cast<std::uint64_t>(raw(second)));
+    tracee.interrupt_stop(second);
+    engine.on_child_event();
+  }
+};
+
+TEST_CASE("mapping: on demand, near the text, and the thread goes on in its slot") {
+  Mapping m;
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  m.run();
+  m.tracee.at(m.leader).regs.rbx = 77;
+  m.tracee.execute_int3(m.leader, boost_site);
+  REQUIRE(m.report().has_value());
+  CHECK(m.calls.empty());
+  m.run();
+  REQUIRE_FALSE(m.calls.empty());
+  CHECK(m.calls[0] == 9);
+  const auto& regs = m.tracee.at(m.leader).regs;
+  const auto& areas = m.engine.find(m.pid)->space->areas;
+  REQUIRE(areas.at(regs.pc()) != nullptr);
+  CHECK(std::abs(regs.pc() - text) < std::int64_t{1} << 31);
+  CHECK(regs.rbx == 77);
+  const std::size_t calls = m.calls.size();
+  m.tracee.signal(m.leader, SIGUSR1);
+  REQUIRE(m.report().has_value());
+  m.run();
+  CHECK(m.calls.size() == calls);  // once
+}
+
+TEST_CASE("mapping: the thread or the process dies in one of the calls") {
+  for (const bool all : {true, false})
+    for (int n = 0; n < 4; ++n) {
+      INFO("call " << n << (all ? ", all" : ", the thread"));
+      Mapping m;
+      m.add_second();
+      REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+      m.tracee.execute_int3(m.second, boost_site);
+      m.engine.on_child_event();
+      const auto hit = m.engine.take_report();
+      REQUIRE(hit.has_value());
+      m.fatal_call = n;
+      m.all_die = all;
+      m.run();
+      CHECK(m.fatal_call == -1);
+      const auto told = m.report();
+      if (all) {
+        REQUIRE(told.has_value());
+        CHECK(told->stop.kind == StopKind::process_killed);
+        CHECK(m.engine.processes().empty());
+      } else {
+        CHECK_FALSE(told.has_value());
+        CHECK(m.engine.threads(m.pid) == std::vector<Tid>{m.leader});
+        CHECK(m.tracee.at(m.leader).state == FakeThread::State::running);
+      }
+    }
+}
+
+TEST_CASE("mapping: refused, so the byte is lifted for each step") {
+  Mapping m;
+  m.tracee.on_resume = [&](Tid tid, ResumeHow how, int) {
+    FakeThread& thread = m.tracee.at(tid);
+    if (how != ResumeHow::step || thread.regs.pc() != m.vdso) return;
+    thread.regs.rax = static_cast<std::uint64_t>(-12);
+    thread.regs.rip += 2;
+    m.tracee.trap(tid, trap_trace);
+  };
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  m.run();
+  m.tracee.execute_int3(m.leader, boost_site);
+  REQUIRE(m.report().has_value());
+  m.run();
+  CHECK(m.tracee.memory(m.pid).byte(boost_site) == 0x48);
+  CHECK(m.tracee.last("resume", m.leader)->how == ResumeHow::step);
+  CHECK(m.tracee.at(m.leader).regs.pc() == boost_site);
+}
+
+}  // namespace
+}  // namespace stub

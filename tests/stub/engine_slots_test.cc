@@ -1,0 +1,137 @@
+// What can reach a thread inside a slot.
+#include "tests/stub/engine_fixture.h"
+
+namespace stub {
+namespace {
+
+TEST_CASE("slots: a signal at the first byte of a slot") {
+  World w;
+  const Slot* slot = enter_slot(w, 1, boost_site);
+  w.tracee.signal(w.leader, SIGUSR1);
+  CHECK(w.report() == "1 signal 10");
+  CHECK(w.pc(1) == boost_site.value());
+  SECTION("its handler returns: not a second hit") {
+    w.run({}, SIGUSR1);
+    CHECK(w.kernel_pc(1) == boost_site.value());
+    CHECK(w.tracee.last("resume", w.leader)->signal == SIGUSR1);
+    w.tracee.execute_int3(w.leader, boost_site);
+    CHECK(w.report() == "nothing");
+    CHECK(w.kernel_pc(1) == slot->address.value());
+    // But the next time round is one.
+    w.at(1).regs.rax += 1;
+    w.tracee.execute_int3(w.leader, boost_site);
+    CHECK(w.report() == "1 breakpoint");
+  }
+  SECTION("its handler comes by the site: that is a hit, and the return is none") {
+    w.run({}, SIGUSR1);
+    const auto frame = w.at(1).regs;
+    w.at(1).regs.rsp -= 0x100;
+    w.tracee.execute_int3(w.leader, boost_site);
+    CHECK(w.report() == "1 breakpoint");
+    w.run();
+    CHECK(in_area(w.kernel_pc(1)));
+    w.at(1).regs = frame;
+    w.tracee.execute_int3(w.leader, boost_site);
+    CHECK(w.report() == "nothing");
+    CHECK(in_area(w.kernel_pc(1)));
+  }
+  SECTION("the signal is dropped: into the slot again") {
+    w.run();
+    CHECK(w.kernel_pc(1) == slot->address.value());
+    CHECK(w.report() == "nothing");
+  }
+  SECTION("the breakpoint is removed: the instruction runs in place") {
+    w.remove(boost_site);
+    w.run();
+    CHECK(w.kernel_pc(1) == boost_site.value());
+  }
+}
+
+TEST_CASE("slots: a signal behind the instruction in a slot") {
+  World w;
+  const Slot* slot = enter_slot(w, 1, boost_site);
+  w.at(1).regs.rip = (slot->address + slot->code.executed).value();
+  w.tracee.signal(w.leader, SIGUSR1);
+  CHECK(w.report() == "1 signal 10");
+  CHECK(w.pc(1) == boost_site.value() + 3);
+  w.run({}, SIGUSR1);
+  CHECK(w.kernel_pc(1) == boost_site.value() + 3);
+}
+
+TEST_CASE("slots: a fault in a slot is shown where the instruction is") {
+  World w;
+  const Slot* slot = enter_slot(w, 1, boost_site);
+  w.tracee.signal(w.leader, SIGILL, 2, slot->address);
+  CHECK(w.report() == "1 signal 4");
+  CHECK(w.pc(1) == boost_site.value());
+  const auto info = w.engine.siginfo(w.leader);
+  REQUIRE(info.has_value());
+  CHECK(reinterpret_cast<std::uintptr_t>(info->si_addr) == boost_site.value());
+}
+
+TEST_CASE("slots: a system call in a slot is interrupted and starts again") {
+  World w(2);
+  enter_slot(w, 1, trap_site);
+  const Slot* slot = w.space().areas.at(Address(w.kernel_pc(1)));
+  auto& regs = w.at(1).regs;
+  regs.rip = slot->address.value() + 2;
+  regs.rcx = regs.rip;
+  regs.orig_rax = 0;
+  regs.rax = static_cast<std::uint64_t>(-512);
+  w.tracee.interrupt_stop(w.t(1));
+  w.tracee.signal(w.t(2), SIGUSR1);
+  CHECK(w.report() == "2 signal 10");
+  CHECK(w.pc(1) == trap_site.value() + 2);
+  CHECK(w.engine.read_registers(w.t(1), {})->general.rcx == trap_site.value() + 2);
+  CHECK(w.engine.read_registers(w.t(1), {})->general.orig_rax == 0);
+  w.run();
+  // The kernel goes back by the length of the instruction.
+  regs.rip -= 2;
+  regs.rax = 0;
+  regs.orig_rax = ~std::uint64_t{0};
+  w.tracee.execute_int3(w.t(1), trap_site);
+  CHECK(w.report() == "nothing");
+  CHECK(in_area(w.kernel_pc(1)));
+  // The next call is a hit.
+  slot = w.space().areas.at(Address(w.kernel_pc(1)));
+  w.tracee.execute_int3(w.t(1), slot->address + slot->code.executed);
+  w.tracee.execute_int3(w.t(1), trap_site);
+  CHECK(w.report() == "nothing");  // the stop at the slot's end came first
+  w.tracee.execute_int3(w.t(1), trap_site);
+  CHECK(w.report() == "1 breakpoint");
+}
+
+TEST_CASE("slots: job control stops a thread at the first byte of its slot") {
+  World w;
+  enter_slot(w, 1, trap_site);
+  w.tracee.group_stop(w.leader);
+  CHECK(w.report() == "nothing");
+  CHECK(w.tracee.last("resume", w.leader)->how == ResumeHow::listen);
+  CHECK(w.kernel_pc(1) == trap_site.value());
+  w.tracee.interrupt_stop(w.leader);
+  CHECK(w.report() == "nothing");
+  CHECK(w.tracee.last("resume", w.leader)->how == ResumeHow::run);
+  CHECK(in_area(w.kernel_pc(1)));
+}
+
+// `ret` through a stack that the program cannot read as yet (it grows): emulation leaves it to the
+// processor, and the slot of a `ret` has no end to stop at.
+TEST_CASE("slots: a step of our own is not the program's trap flag") {
+  World w;
+  w.memory().put(text, {0xc3});
+  w.insert(text);
+  w.run();
+  w.memory().map(stack, 0x1000, false, false);
+  w.tracee.execute_int3(w.leader, text);
+  REQUIRE(w.report() == "1 breakpoint");
+  w.run();
+  if (w.tracee.last("resume", w.leader)->how == ResumeHow::step) {
+    w.at(1).regs.rip = plain_code.value();
+    w.tracee.trap(w.leader, trap_trace);
+  }
+  CHECK(w.report() == "nothing");
+  CHECK(w.is_running(1));
+}
+
+}  // namespace
+}  // namespace stub

@@ -1,0 +1,84 @@
+#include "stub/monitor.h"
+
+#include "tests/stub/engine_fixture.h"
+
+namespace stub {
+namespace {
+
+struct Monitor {
+  World w;
+  TlsOptions tls;
+  PastSites past;
+  MonitorResult run(std::string_view command) {
+    return run_monitor_command(command, {w.engine, tls, past});
+  }
+};
+
+TEST_CASE("monitor: gdbserver's help, by which gdb's tests know a gdbserver") {
+  Monitor m;
+  const std::string help = m.run("help").output;
+  CHECK(help.starts_with("The following monitor commands are supported:\n  set debug <0|1>\n"));
+  CHECK(help.find("Quit GDBserver") != help.npos);
+}
+
+TEST_CASE("monitor: texts of gdbserver") {
+  Monitor m;
+  struct Row {
+    const char* command;
+    const char* text;
+  };
+  const Row rows[] = {
+      {"set debug 0", "Debug output disabled.\n"},
+      {"set remote-debug 0", "Protocol debug output disabled.\n"},
+      {"set event-loop-debug 0", "Event loop debug output disabled.\n"},
+      {"set debug-hw-points 0", "H/W point debugging output disabled.\n"},
+      {"set debug-format none", "All extra debug format options disabled.\n"},
+      {"set debug-format timestamp,none",
+       "Timestamps will be added to debug output.\nAll extra debug format options disabled.\n"},
+      {"set libthread-db-search-path /x", "libthread-db-search-path set to `/x'\n"},
+      {"exit", ""},
+  };
+  for (const Row& row : rows) {
+    INFO(row.command);
+    const MonitorResult result = m.run(row.command);
+    CHECK(result.output == row.text);
+    CHECK_FALSE(result.failed);
+    CHECK(result.exit == (std::string(row.command) == "exit"));
+  }
+  CHECK(m.tls.library_path == "/x");
+}
+
+TEST_CASE("monitor: what is no command is an error with the help") {
+  Monitor m;
+  for (const char* command :
+       {"", "hello", "set debug", "set debug 2", "sites now", "exit now", "set"}) {
+    INFO(command);
+    const MonitorResult result = m.run(command);
+    CHECK(result.failed);
+    CHECK_FALSE(result.exit);
+    CHECK(result.output.starts_with("Unknown monitor command.\n\nThe following"));
+  }
+  CHECK(m.run("set debug-format x").output.starts_with("Unknown debug-format argument: \"x\"\n"));
+}
+
+TEST_CASE("monitor: sites and their statistics outlive the sites") {
+  Monitor m;
+  m.w.insert(boost_site);
+  m.w.insert(in_place_site);
+  CHECK(m.run("sites").output.find("boost") != std::string::npos);
+  CHECK(m.run("sites").output.find("in place") != std::string::npos);
+  m.w.space().sites.find(boost_site)->statistics = {
+      .hits = 41, .false_hits = 40, .total_ns = 400'000};
+  m.past.add(m.w.pid, *m.w.space().sites.find(boost_site));
+  m.w.remove(boost_site);
+  std::string stats = m.run("stats").output;
+  CHECK(stats.find("41") != stats.npos);
+  CHECK(stats.find(" 10.0 ") != stats.npos);
+  m.w.insert(boost_site);
+  m.w.space().sites.find(boost_site)->statistics.hits = 1;
+  stats = m.run("stats").output;
+  CHECK(stats.find("42") != stats.npos);
+}
+
+}  // namespace
+}  // namespace stub

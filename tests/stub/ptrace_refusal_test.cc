@@ -1,0 +1,90 @@
+#include "stub/ptrace_refusal.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "tests/catch.h"
+
+using namespace stub;
+
+namespace {
+
+RefusalFacts eperm() {
+  RefusalFacts facts;
+  facts.pid = 42;
+  facts.error = EPERM;
+  return facts;
+}
+
+template <class Change>
+std::string text_for(Change change) {
+  RefusalFacts facts = eperm();
+  change(facts);
+  return describe_refusal(facts);
+}
+
+}  // namespace
+
+TEST_CASE("each reason of a refusal has its sentence") {
+  CHECK(describe_refusal(eperm()) == "Operation not permitted (1)");
+  CHECK(text_for([](auto& f) { f.exists = false, f.error = ESRCH; }) == "No such process (3)");
+  CHECK(text_for([](auto& f) { f.zombie = true; }) ==
+        "Operation not permitted (1), process 42 is a zombie - the process has already terminated");
+  CHECK(text_for([](auto& f) { f.tracer = 7; }) ==
+        "Operation not permitted (1), process 42 is already traced by process 7");
+  CHECK(text_for([](auto& f) { f.tracer = 7, f.tracer_name = "gdb"; }) ==
+        "Operation not permitted (1), process 42 is already traced by process 7 (gdb)");
+
+  struct Row {
+    const char* words;
+    void (*change)(RefusalFacts&);
+  };
+  const Row rows[] = {
+      {"kernel thread", [](RefusalFacts& f) { f.kernel_thread = true, f.capable = true; }},
+      {"this server itself", [](RefusalFacts& f) { f.ourselves = true; }},
+      {"seccomp filter", [](RefusalFacts& f) { f.filtered = true, f.yama_scope = 1; }},
+      {"another user namespace",
+       [](RefusalFacts& f) { f.same_user_namespace = false, f.capable = true; }},
+      {"another user: run this server as that user",
+       [](RefusalFacts& f) { f.same_user = false, f.yama_scope = 1; }},
+      {"another user: start the container with --cap-add=SYS_PTRACE",
+       [](RefusalFacts& f) { f.same_user = false, f.container = true; }},
+      {"kernel.yama.ptrace_scope=1", [](RefusalFacts& f) { f.yama_scope = 1; }},
+      {"kernel.yama.ptrace_scope=2", [](RefusalFacts& f) { f.yama_scope = 2; }},
+      {"kernel.yama.ptrace_scope=3", [](RefusalFacts& f) { f.yama_scope = 3, f.capable = true; }},
+      {"undumpable", [](RefusalFacts& f) { f.dumpable = false; }},
+  };
+  for (const Row& row : rows) {
+    RefusalFacts facts = eperm();
+    row.change(facts);
+    INFO(describe_refusal(facts));
+    CHECK(describe_refusal(facts).find(row.words) != std::string::npos);
+  }
+}
+
+TEST_CASE("the facts are those of /proc") {
+  const RefusalFacts self = gather_refusal_facts(getpid(), EPERM);
+  CHECK(self.exists);
+  CHECK(self.ourselves);
+  CHECK(self.same_user);
+  CHECK(self.same_user_namespace);
+  CHECK_FALSE(self.zombie);
+  CHECK_FALSE(self.kernel_thread);
+  CHECK_FALSE(self.filtered);
+
+  const pid_t beyond_pid_max = 0x7ffffff0;
+  CHECK_FALSE(gather_refusal_facts(beyond_pid_max, ESRCH).exists);
+  CHECK(cannot_attach(beyond_pid_max, ENOENT) ==
+        "Cannot attach to process 2147483632: No such process (3)");
+
+  // A child that is not waited for.
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  siginfo_t info;
+  REQUIRE(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
+  CHECK(gather_refusal_facts(child, EPERM).zombie);
+  REQUIRE(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED) == 0);
+}
