@@ -7,7 +7,7 @@ namespace {
 Parsed status_of(std::string_view arguments, bool follow_links) {
   auto path = text_from_hex(arguments);
   if (!path) return malformed();
-  return FileStatusOf{std::move(*path), follow_links};
+  return made(FileStatusOf{std::move(*path), follow_links});
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ Parsed file_write(std::string_view arguments) {
     return malformed();
   const auto data = as_bytes(in.rest());
   request.data.assign(data.begin(), data.end());
-  return request;
+  return made(std::move(request));
 }
 
 Parsed file_stat(std::string_view arguments) { return status_of(arguments, true); }
@@ -48,7 +48,7 @@ Parsed file_symlink(std::string_view arguments) {
   auto target = text_from_hex(in.until(','));
   auto link = text_from_hex(in.rest());
   if (!target || !link) return malformed();
-  return FileSymlink{std::move(*target), std::move(*link)};
+  return made(FileSymlink{std::move(*target), std::move(*link)});
 }
 
 }  // namespace rsp::parsers

@@ -24,7 +24,7 @@ Parsed write_memory_hex(std::string_view arguments) {
   auto data = bytes_from_hex(in.rest());
   if (!data || data->size() != length) return malformed();
   request.data = std::move(*data);
-  return request;
+  return made(std::move(request));
 }
 
 Parsed write_memory_binary(std::string_view arguments) {
@@ -34,7 +34,7 @@ Parsed write_memory_binary(std::string_view arguments) {
   if (!take_target(in, request.address, length)) return malformed();
   if (in.rest().size() != length) return malformed();
   request.data = copy(in.rest());
-  return request;
+  return made(std::move(request));
 }
 
 Parsed allocate_memory(std::string_view arguments) {
@@ -52,7 +52,7 @@ Parsed allocate_memory(std::string_view arguments) {
       return malformed();
     }
   }
-  return request;
+  return made(std::move(request));
 }
 
 Parsed search_memory(std::string_view arguments) {
@@ -62,11 +62,11 @@ Parsed search_memory(std::string_view arguments) {
       in.hex(request.address) && in.take(';') && in.hex(request.length) && in.take(';');
   if (!good) return malformed();
   request.pattern = copy(in.rest());
-  return request;
+  return made(std::move(request));
 }
 
 Parsed query_memory_region(std::string_view arguments) {
-  if (arguments.empty()) return QueryMemoryRegion{};
+  if (arguments.empty()) return made(QueryMemoryRegion{});
   Cursor in(arguments);
   WireAddress address = 0;
   const bool good = in.hex(address);

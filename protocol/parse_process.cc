@@ -7,13 +7,13 @@ namespace {
 Parsed attach_by_name(AttachWhen when, std::string_view arguments) {
   auto name = text_from_hex(arguments);
   if (!name || name->empty()) return malformed();
-  return AttachByName{std::move(*name), when};
+  return made(AttachByName{std::move(*name), when});
 }
 
 Parsed set_stream(StandardStream stream, std::string_view arguments) {
   auto path = text_from_hex(arguments);
   if (!path) return malformed();
-  return SetStandardStream{stream, std::move(*path)};
+  return made(SetStandardStream{stream, std::move(*path)});
 }
 
 // NAME=VALUE. Without `=` the variable is set to nothing.
@@ -23,7 +23,7 @@ Parsed environment(std::string_view text) {
   request.name = text.substr(0, equals);
   if (equals != text.npos) request.value = text.substr(equals + 1);
   if (request.name.empty()) return malformed();
-  return request;
+  return made(std::move(request));
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ Parsed run(std::string_view arguments) {
   // A separator at the end stands before an empty argument.
   if (arguments.find(';') != arguments.npos && arguments.ends_with(';'))
     request.arguments.emplace_back();
-  return request;
+  return made(std::move(request));
 }
 
 Parsed attach_named(std::string_view arguments) {
@@ -56,7 +56,7 @@ Parsed attach_or_wait(std::string_view arguments) {
 }
 
 Parsed query_attached(std::string_view arguments) {
-  if (arguments.empty()) return QueryAttached{};
+  if (arguments.empty()) return made(QueryAttached{});
   Cursor in(arguments);
   QueryAttached request;
   const bool good = in.take(':') && take_pid(in, request.pid.emplace());
@@ -93,7 +93,7 @@ Parsed launch_program(std::string_view arguments) {
 Parsed first_processes(std::string_view arguments) {
   Cursor in(arguments);
   FirstProcesses request;
-  if (in.at_end()) return request;
+  if (in.at_end()) return made(std::move(request));
   if (!in.take(':')) return malformed();
   while (!in.at_end()) {
     Cursor one(in.until(';'));
@@ -102,7 +102,7 @@ Parsed first_processes(std::string_view arguments) {
     filter.value = one.rest();
     request.filters.push_back(std::move(filter));
   }
-  return request;
+  return made(std::move(request));
 }
 
 }  // namespace rsp::parsers

@@ -19,13 +19,13 @@ ClientFeature feature(std::string_view text) {
 Parsed query_supported(std::string_view arguments) {
   Cursor in(arguments);
   QuerySupported request;
-  if (in.at_end()) return request;
+  if (in.at_end()) return made(std::move(request));
   if (!in.take(':')) return malformed();
   while (!in.at_end()) {
     if (const std::string_view one = in.until(';'); !one.empty())
       request.features.push_back(feature(one));
   }
-  return request;
+  return made(std::move(request));
 }
 
 // OBJECT:read:ANNEX:OFFSET,LENGTH  OBJECT:write:ANNEX:OFFSET:data
@@ -44,7 +44,7 @@ Parsed transfer(std::string_view arguments) {
   if (!in.hex(request.offset) || !in.take(':')) return malformed();
   const auto data = as_bytes(in.rest());
   request.data.assign(data.begin(), data.end());
-  return request;
+  return made(std::move(request));
 }
 
 // [VALUE]:hex(NAME). LLDB leaves out the colon when it does not know the symbol.
@@ -57,7 +57,7 @@ Parsed symbol_answer(std::string_view arguments) {
   auto name = text_from_hex(in.rest());
   if (!name) return malformed();
   request.name = std::move(*name);
-  return request;
+  return made(std::move(request));
 }
 
 Parsed query_module_info(std::string_view arguments) {
@@ -65,7 +65,7 @@ Parsed query_module_info(std::string_view arguments) {
   auto path = text_from_hex(in.until(';'));
   auto triple = text_from_hex(in.rest());
   if (!path || !triple || path->empty()) return malformed();
-  return QueryModuleInfo{std::move(*path), std::move(*triple)};
+  return made(QueryModuleInfo{std::move(*path), std::move(*triple)});
 }
 
 // NUMBER:VALUE[:BUILTIN[:hex(name)]]; VALUE is the two's complement of negative values.
@@ -75,16 +75,16 @@ Parsed define_trace_variable(std::string_view arguments) {
   std::uint64_t value = 0;
   if (!in.hex(request.number) || !in.take(':') || !in.hex(value)) return malformed();
   request.initial_value = static_cast<std::int64_t>(value);
-  if (in.at_end()) return request;
+  if (in.at_end()) return made(std::move(request));
   std::uint32_t builtin = 0;
   if (!in.take(':') || !in.hex(builtin)) return malformed();
   request.builtin = builtin != 0;
-  if (in.at_end()) return request;
+  if (in.at_end()) return made(std::move(request));
   if (!in.take(':')) return malformed();
   auto name = text_from_hex(in.rest());
   if (!name) return malformed();
   request.name = std::move(*name);
-  return request;
+  return made(std::move(request));
 }
 
 }  // namespace rsp::parsers

@@ -51,7 +51,7 @@ Parsed resume(std::string_view arguments) {
     if (!one.at_end()) return malformed();
     request.actions.push_back(action);
   }
-  return request;
+  return made(std::move(request));
 }
 
 Parsed continue_at(std::string_view arguments) { return resume_at(ResumeKind::cont, arguments); }
@@ -85,18 +85,18 @@ Parsed set_thread_options(std::string_view arguments) {
     if (!one.at_end()) return malformed();
     request.entries.push_back(entry);
   }
-  return request;
+  return made(std::move(request));
 }
 
 Parsed set_catch_syscalls(std::string_view arguments) {
-  if (arguments == "0") return SetCatchSyscalls{};
+  if (arguments == "0") return made(SetCatchSyscalls{});
   Cursor in(arguments);
   SetCatchSyscalls request{true, {}};
   if (!in.take('1')) return malformed();
   while (!in.at_end()) {
     if (!in.take(';') || !in.hex(request.numbers.emplace_back())) return malformed();
   }
-  return request;
+  return made(std::move(request));
 }
 
 }  // namespace rsp::parsers

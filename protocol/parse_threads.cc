@@ -27,20 +27,20 @@ Parsed select_thread(std::string_view arguments) {
     return fail(Errc::unsupported);
   }
   if (!take_thread_id(in.rest(), request.thread)) return malformed();
-  return request;
+  return made(std::move(request));
 }
 
 // The object has one member of use to us, so that it is looked for as text.
 Parsed query_thread_extended_info(std::string_view arguments) {
   constexpr std::string_view key = "\"thread\":";
   const std::size_t at = arguments.find(key);
-  if (at == arguments.npos) return QueryThreadExtendedInfo{};
+  if (at == arguments.npos) return made(QueryThreadExtendedInfo{});
   Cursor in(arguments.substr(at + key.size()));
   while (in.take(' ')) {
   }
   std::int64_t tid = 0;
   if (!in.decimal(tid)) return malformed();
-  return QueryThreadExtendedInfo{tid};
+  return made(QueryThreadExtendedInfo{tid});
 }
 
 Parsed query_tls_address(std::string_view arguments) {

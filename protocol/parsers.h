@@ -15,11 +15,17 @@ namespace rsp::parsers {
 using Parsed = Result<Request>;
 
 inline tl::unexpected<Error> malformed() { return fail(Errc::malformed); }
+// The alternative is named, not found by conversion: choosing among the variant's many types by
+// overload resolution takes the compiler ten seconds and a gigabyte a file.
+template <class T>
+Parsed made(T request) {
+  return Parsed(tl::in_place, std::in_place_type<T>, std::move(request));
+}
 // The value when the form was right and nothing is left over.
 template <class T>
-Parsed complete(const Cursor& in, bool good, T&& request) {
+Parsed complete(const Cursor& in, bool good, T request) {
   if (!good || !in.at_end()) return malformed();
-  return Request(std::forward<T>(request));
+  return made(std::move(request));
 }
 
 // `;thread:ID;` as LLDB appends it to packets about one thread's registers. True when absent.
@@ -40,7 +46,7 @@ using Owner = typename OwnerOf<decltype(member)>::type;
 
 template <class T>
 Parsed plain(std::string_view) {
-  return T{};
+  return made(T{});
 }
 
 // 0 or 1
@@ -49,7 +55,7 @@ Parsed on_off(std::string_view arguments) {
   if (arguments != "0" && arguments != "1") return malformed();
   Owner<member> request;
   request.*member = arguments == "1";
-  return request;
+  return made(std::move(request));
 }
 
 template <auto member>
@@ -58,14 +64,14 @@ Parsed hex_text(std::string_view arguments) {
   if (!text) return malformed();
   Owner<member> request;
   request.*member = std::move(*text);
-  return request;
+  return made(std::move(request));
 }
 
 template <auto member>
 Parsed plain_text(std::string_view arguments) {
   Owner<member> request;
   request.*member = std::string(arguments);
-  return request;
+  return made(std::move(request));
 }
 
 template <auto member>
@@ -96,7 +102,7 @@ template <auto member>
 Parsed thread_id(std::string_view arguments) {
   Owner<member> request;
   if (!take_thread_id(arguments, request.*member)) return malformed();
-  return request;
+  return made(std::move(request));
 }
 
 // ADDR,LENGTH
@@ -118,7 +124,7 @@ Parsed signal_list(std::string_view arguments) {
     if (!in.hex(signal) || (!in.at_end() && !in.take(';'))) return malformed();
     (request.*member).push_back(signal);
   }
-  return request;
+  return made(std::move(request));
 }
 
 // [;thread:ID;]

@@ -125,6 +125,7 @@ class Engine {
   // Ctrl-C: one running thread is stopped and reported with SIGINT, without any signal being sent.
   // Prefers `prefer` when that thread runs.
   Result<void> interrupt(std::optional<Tid> prefer);
+  void forget_interrupt() { interrupt_owed_ = false; }  // whoever asked for it has left
   bool any_resumed() const;  // some thread runs, in the client's eyes
 
   // ---- state of threads ------------------------------------------------------------------------
@@ -181,6 +182,7 @@ class Engine {
   bool finish_in_slot(Thread& thread);
   void reset_after_stop(Thread& thread, const WaitStatus& status);
   bool make_canonical(Thread& thread, const WaitStatus& status, StopFacts& facts);
+  bool slot_was_taken_away(const Thread& thread, Address slot_pc);
   void repair_siginfo(Thread& thread, Address slot_pc);
   void gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slot);
   void gather_facts(Thread& thread, StopFacts& facts);
@@ -267,6 +269,7 @@ class Engine {
   bool non_stop_ = false;
   bool more_events_ = false;   // the last drain ended before there was nothing left
   bool gate_ = false;          // all-stop: a report is ready or being made ready, nothing is resumed
+  bool interrupt_owed_ = false;  // all-stop: a Ctrl-C has not been answered with its own stop
   std::deque<StopReport> reports_;
   std::string console_;
   TraceVariables trace_variables_;

@@ -246,6 +246,7 @@ void Engine::remove_process(Inferior& gone) {
   std::erase(order_, pid);
   tracee_.forget_memory(pid);
   processes_.erase(pid);
+  if (processes().empty()) interrupt_owed_ = false;
   if (lane_was_busy) advance_in_place(*space);
 }
 

@@ -125,7 +125,13 @@ void Engine::hold_after(const StopReport& report, Thread* stopped) {
   }
   if (non_stop_) return;
   gate_ = false;
-  // Any stop is an answer to Ctrl-C.
+  // Only its own stop answers a Ctrl-C: gdb, in the middle of a step or of a condition it evaluates
+  // itself, goes on after any other and would never stop (GDB manual, "Interrupts": an interrupt of a
+  // stopped program takes effect when it is resumed).
+  const auto kind = report.stop.kind;
+  if (report.stop.interrupt || kind == StopKind::process_exited ||
+      kind == StopKind::process_killed)
+    interrupt_owed_ = false;
   std::erase_if(reports_, [&](const StopReport& other) {
     if (!other.stop.interrupt) return false;
     if (Thread* asked = thread(other.tid)) asked->stop_pending = false;
@@ -159,6 +165,8 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions) {
   }
   if (matched.empty()) return fail(Errc::thread_gone, "No such thread", ESRCH);
   if (!non_stop_ && queued) gate_ = true;
+  // Before anything runs: a thread that is just being stepped would be done with it first.
+  if (interrupt_owed_) (void)interrupt(std::nullopt);
   for (Thread* each : matched) settle(*each);
   handle_deaths();
   return {};
@@ -200,6 +208,7 @@ void Engine::apply(const ResumeAction& action, Thread& thread) {
 }
 
 Result<void> Engine::interrupt(std::optional<Tid> prefer) {
+  interrupt_owed_ = !non_stop_;
   Thread* chosen = nullptr;
   const auto eligible = [](const Thread& candidate) {
     return candidate.want != Want::hold && !candidate.stop_pending && !candidate.in_vfork;
@@ -254,6 +263,7 @@ void Engine::set_non_stop(bool on) {
   if (on == non_stop_) return;
   non_stop_ = on;
   gate_ = false;
+  interrupt_owed_ = false;
   if (on) {
     release_bystanders();
     return settle_all();

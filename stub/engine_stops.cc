@@ -111,6 +111,7 @@ bool Engine::make_canonical(Thread& thread, const WaitStatus& status, StopFacts&
   const AddressSpace& areas_of = space.parent_areas ? *space.parent_areas : space;
   const auto left = step_over_.leave_slot(thread, areas_of);
   space.parent_areas.reset();
+  if (left && slot_was_taken_away(thread, pc)) facts.slot_lost = true;
   if (left && left->progress == x86::Progress::unfinished) return finish_in_slot(thread);
   thread.slot_run.reset();
   const bool is_trap =
@@ -136,6 +137,21 @@ bool Engine::finish_in_slot(Thread& thread) {
     (void)tracee_.send_signal(thread.tid, thread.stop_signal);
   resume_in_kernel(thread, ResumeHow::run);
   return false;
+}
+
+// The slot itself could not be executed: the program has unmapped the area, changed its protection or
+// mapped over it. That fault is ours; the thread goes on through another area.
+bool Engine::slot_was_taken_away(const Thread& thread, Address slot_pc) {
+  if (thread.stop_signal != SIGSEGV) return false;
+  const auto info = tracee_.siginfo(thread.tid);
+  const auto fault = info ? reinterpret_cast<std::uintptr_t>(info->si_addr) : 0;
+  if (!info || info->si_code <= 0 || fault != slot_pc.value()) return false;
+  AddressSpace& space = *thread.process->space;
+  space.areas.drop(slot_pc);
+  // A program that does so for ever is stepped in place.
+  constexpr unsigned most_lost_areas = 64;
+  if (++space.lost_areas > most_lost_areas) space.area_refused = true;
+  return true;
 }
 
 // Faults name the address of the instruction in si_addr (SIGILL, SIGFPE, SIGTRAP): the program is to

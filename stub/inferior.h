@@ -40,6 +40,7 @@ struct AddressSpace {
   // After a fork: the parent's slots, to make the PC of the child canonical at its first stop.
   std::shared_ptr<AddressSpace> parent_areas;
   std::optional<Address> syscall_instruction;  // for remote system calls; found when first needed
+  unsigned lost_areas = 0;                     // taken away by the program
   bool area_refused = false;                   // the inferior cannot be made to map an area
   InPlaceStep in_place;
   HardwarePoints hardware;

@@ -38,6 +38,7 @@ void Session::connected() {
   next_ = Next::go_on;
   has_client_ = true;
   unattended_ = false;
+  engine_.forget_interrupt();
   engine_.set_interest({});
   // Every connection begins in all-stop mode (GDB manual, QNonStop).
   if (engine_.non_stop()) engine_.set_non_stop(false);

@@ -251,7 +251,8 @@ class Session : public Peer {
   Reply on(const rsp::TransferWrite&);
   Reply on(const rsp::QueryShlibInfoAddress&);
   Result<std::string> document(const rsp::TransferRead& request);
-  Result<std::string> threads_list() const;
+  Result<std::string> threads_list();
+  std::vector<std::byte> handle_of(Pid pid, Tid tid);
   Result<std::string> libraries(std::string_view annex);
   // session_file.cc
   Reply on(const rsp::FileOpen&);
@@ -302,6 +303,7 @@ class Session : public Peer {
   std::set<HardwarePointKey> hardware_points_;
   std::vector<rsp::DefineTraceVariable> trace_variables_;
   PastSites past_sites_;
+  std::map<Tid, std::vector<std::byte>> thread_handles_;  // pthread_t, as last listed
 };
 
 }  // namespace stub

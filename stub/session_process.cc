@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -25,6 +26,13 @@ std::optional<Pid> find_by_name(const std::string& name) {
     if (by_file || proc_fs::comm(leader_of(pid)) == name) found = pid;
   }
   return found;
+}
+
+// `~` and `~/...` are the home directory of whoever runs the daemon, as in a shell.
+std::string with_home(std::string path) {
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || !path.starts_with('~')) return path;
+  return path.size() == 1 || path[1] == '/' ? home + path.substr(1) : path;
 }
 
 }  // namespace
@@ -148,7 +156,7 @@ Reply Session::on(const rsp::ResetEnvironment&) {
 }
 
 Reply Session::on(const rsp::SetWorkingDirectory& request) {
-  settings_.launch.working_directory = request.path;
+  settings_.launch.working_directory = with_home(request.path);
   return std::string(rsp::ok_reply);
 }
 

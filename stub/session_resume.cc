@@ -107,7 +107,7 @@ Reply Session::resume(std::span<const ResumeAction> actions) {
   forget_resumed();
   if (engine_.non_stop()) {
     // A thread that has just exited is no error: the client will hear of it.
-    if (!resumed && !engine_.processes().empty()) return std::string(rsp::ok_reply);
+    if (!resumed && resumed.error().code == Errc::thread_gone) return std::string(rsp::ok_reply);
     return reply_to(resumed);
   }
   connection_.awaiting_stop = true;
@@ -120,8 +120,10 @@ Reply Session::resume(std::span<const ResumeAction> actions) {
 }
 
 // 0x03 has no reply; without a running thread it came too late and the stop is already on its way.
+// gdb counts on an interrupt of a stopped program taking effect at its next resume; LLDB takes any
+// stop for the answer.
 void Session::interrupt() {
-  if (engine_.non_stop() || connection_.awaiting_stop)
+  if (engine_.non_stop() || connection_.awaiting_stop || !connection_.lldb)
     (void)engine_.interrupt(connection_.general_thread);
 }
 

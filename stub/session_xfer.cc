@@ -2,9 +2,9 @@
 // asked for and kept until another one is, so that the pieces fit together.
 #include <cstring>
 
+#include <fmt/format.h>
 #include <array>
 #include <bit>
-#include <fmt/format.h>
 
 #include "protocol/cursor.h"
 #include "protocol/hex.h"
@@ -33,6 +33,19 @@ std::string as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// pthread_t as the program has it in memory. In glibc and musl it is the thread pointer, and the
+// word there is the thread pointer again (x86 psABI, TLS): where it is not, no libc thread is known
+// yet.
+std::vector<std::byte> thread_handle(const x86::GeneralRegisters& regs, MemoryReader& memory) {
+  const bool wide = regs.mode() == x86::Mode::amd64;
+  const std::uint64_t pointer = wide ? regs.fs_base : regs.gs_base;
+  std::vector<std::byte> handle(wide ? 8 : 4), self(handle.size());
+  std::memcpy(handle.data(), &pointer, handle.size());
+  if (pointer == 0 || memory.read(Address(pointer), self) != self.size() || self != handle)
+    return {};
+  return handle;
+}
+
 tl::unexpected<Error> bad_annex() { return fail(Errc::refused, "No such annex"); }
 
 }  // namespace
@@ -53,7 +66,10 @@ Result<std::string> Session::document(const rsp::TransferRead& request) {
   if (object == "osdata") return os_data(request.annex);
   const auto pid = current_process();
   if (object == "features") {
-    const auto& set = x86::RegisterSet::get(pid ? engine_.mode(*pid) : x86::Mode::amd64);
+    // Without a process no architecture is known: a guess would overrule the user's `set
+    // architecture`.
+    if (!pid) return tl::unexpected(pid.error());
+    const auto& set = x86::RegisterSet::get(engine_.mode(*pid));
     if (request.annex != "target.xml") return bad_annex();
     return connection_.lldb ? set.lldb_target_xml() : set.target_xml();
   }
@@ -78,16 +94,27 @@ Result<std::string> Session::document(const rsp::TransferRead& request) {
       .map([&](const siginfo_t& info) { return as_text(image_of(info, engine_.mode(*pid))); });
 }
 
-Result<std::string> Session::threads_list() const {
+// A running thread's handle is the one it had at its last stop.
+std::vector<std::byte> Session::handle_of(Pid pid, Tid tid) {
+  const auto file = engine_.read_registers(tid, {});
+  if (!file) return std::move(thread_handles_[tid]);
+  EngineMemory memory(engine_, pid);
+  return thread_handle(file->general, memory);
+}
+
+Result<std::string> Session::threads_list() {
+  std::map<Tid, std::vector<std::byte>> handles;
   std::vector<ThreadEntry> entries;
   for (const Pid pid : engine_.processes()) {
     for (const Tid tid : engine_.threads(pid)) {
       ThreadEntry entry{.id = id_of(pid, tid), .core = {}, .name = {}};
       if (const auto core = proc_fs::core(tid)) entry.core = *core;
       if (auto name = proc_fs::comm(tid)) entry.name = std::move(*name);
+      entry.handle = handles[tid] = handle_of(pid, tid);
       entries.push_back(std::move(entry));
     }
   }
+  thread_handles_ = std::move(handles);
   return threads_document(entries);
 }
 

@@ -21,19 +21,17 @@ bool inside(const SsolAreas::Range& range, Address pc) {
 
 }  // namespace
 
-bool SsolAreas::contains(Address pc) const {
-  return std::any_of(ranges_.begin(), ranges_.end(),
-                     [&](const Range& range) { return inside(range, pc); });
+// Areas and slots are aligned to the slot's size, so a PC names its slot whether or not the area is
+// still there.
+const Slot* SsolAreas::at(Address pc) const {
+  const auto found = slots_.find(Address(pc.value() / x86::slot_size * x86::slot_size));
+  return found == slots_.end() ? nullptr : found->second.get();
 }
 
-const Slot* SsolAreas::at(Address pc) const {
-  for (const Range& range : ranges_) {
-    if (!inside(range, pc)) continue;
-    const auto offset = static_cast<std::uint64_t>(pc - range.start);
-    const auto found = slots_.find(range.start + offset / x86::slot_size * x86::slot_size);
-    return found == slots_.end() ? nullptr : found->second.get();
-  }
-  return nullptr;
+bool SsolAreas::contains(Address pc) const {
+  return at(pc) != nullptr || std::any_of(ranges_.begin(), ranges_.end(), [&](const Range& range) {
+           return inside(range, pc);
+         });
 }
 
 Slot* SsolAreas::find(Address site, const x86::Instruction& instruction, x86::Ending ending) {
@@ -60,6 +58,8 @@ Slot& SsolAreas::occupy(const Slot& content) {
     assert(!free_[i].empty() && free_[i].back() == content.address);
     free_[i].pop_back();
   }
+  // Whoever was in a dropped slot of that address faults no longer: the new code is there now.
+  std::erase_if(retired_, [&](const Retired& slot) { return slot.slot == content.address; });
   auto& place = slots_[content.address];
   place = std::make_unique<Slot>(content);
   live_[{content.site, content.ending}] = place.get();
@@ -83,7 +83,9 @@ void SsolAreas::drop(Address any_address_inside) {
     free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
     std::erase_if(live_, [&](const auto& entry) { return inside(gone, entry.second->address); });
     std::erase_if(retired_, [&](const Retired& slot) { return inside(gone, slot.slot); });
-    std::erase_if(slots_, [&](const auto& entry) { return inside(gone, entry.first); });
+    for (const auto& [address, slot] : slots_)
+      if (inside(gone, address)) retired_.push_back({address, epoch_});
+    ++epoch_;
     return;
   }
 }

@@ -40,8 +40,9 @@ class SsolAreas {
     std::uint64_t size = 0;
   };
 
+  // The slot that holds `pc`, also one of an area that has been dropped; nothing for a PC in no area
+  // or in a slot never used.
   bool contains(Address pc) const;
-  // The slot that holds `pc`; nothing for a PC in no area or in a slot never used.
   const Slot* at(Address pc) const;
 
   // The slot made for this site, instruction and ending, if there is one.
@@ -52,7 +53,8 @@ class SsolAreas {
   // Gives a slot that free_slot() has just returned its content.
   Slot& occupy(const Slot& content);
   void add(Range area);
-  // The mapping has vanished (munmap by the program): its slots are gone.
+  // The program has taken the area away (munmap, mprotect): its slots are not entered any more, and
+  // are retired, since threads may stop in them yet.
   void drop(Address any_address_inside);
   void clear();
 

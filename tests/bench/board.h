@@ -50,3 +50,7 @@ static inline struct board* map_board(const char* path) {
 static inline void post_ready(struct board* board) {
   __atomic_store_n(&board->ready, 1, __ATOMIC_RELEASE);
 }
+
+static inline int is_ready(struct board* board) {
+  return __atomic_load_n(&board->ready, __ATOMIC_ACQUIRE) != 0;
+}

@@ -50,6 +50,8 @@ static void* work(void* argument) {
   int number = (int)(intptr_t)argument;
   struct line* line = &board->thread[number];
   __atomic_store_n(&line->tid, (uint64_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
+  /* Before all have begun, busy ones would only be in the way of the others' start. */
+  while (number < hitters + innocents && !is_ready(board)) usleep(1000);
   while (number < hitters) hot(&line->count);
   while (number < hitters + innocents) __atomic_fetch_add(&line->count, 1, __ATOMIC_RELAXED);
   for (;;) pause();

@@ -142,7 +142,7 @@ TEST_CASE("step_over: the area was unmapped") {
     CHECK(s.prepare(boost_site) == StepOutcome::boosted);
     CHECK(s.regs().rip == other.value());
   }
-  CHECK_FALSE(s.w.space().areas.contains(area));
+  for (const auto& range : s.w.space().areas.ranges()) CHECK(range.start != area);
 }
 
 // Threads may be in its slots, and nobody would know their PCs any more.

@@ -33,6 +33,7 @@ constexpr auto vanished = [](StopFacts& f) { f.site = SiteAt::vanished; };
 constexpr auto client = [](StopFacts& f) { f.site_for_client = true; };
 constexpr auto passed = [](StopFacts& f) { f.already_passed = true; };
 constexpr auto slot_end = [](StopFacts& f) { f.slot_finished = true; };
+constexpr auto slot_lost = [](StopFacts& f) { f.slot_lost = true; };
 constexpr auto in_place = [](StopFacts& f) { f.in_place_step = true; };
 constexpr auto hardware = [](StopFacts& f) { f.hardware = true; };
 constexpr auto step = [](StopFacts& f) { f.want = Want::step; };
@@ -117,6 +118,8 @@ TEST_CASE("stop_policy: signals") {
       {"QPassSignals while stepping", with(signal(SIGUSR1), pass_signal, step), Action::deliver},
       {"a fault in place", with(signal(SIGSEGV, 1), in_place), Action::report_signal},
       {"of a hidden process", with(signal(SIGSEGV, 1), hidden), Action::deliver},
+      {"the fetch fault of a slot that is gone", with(signal(SIGSEGV, 1), slot_lost),
+       Action::go_on},
       {"SIGTRAP from kill()", sigtrap(si_user), Action::report_signal},
       {"SIGTRAP from tgkill()", with(sigtrap(si_tkill), ours, client), Action::report_signal},
       {"SIGTRAP from kill(), hidden", with(sigtrap(si_user), hidden), Action::deliver},

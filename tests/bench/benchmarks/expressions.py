@@ -1,7 +1,7 @@
 """Agent expressions (GDB manual, "Bytecode Descriptions") as the benchmarks send them."""
 
 ADD, EQUAL, LESS_SIGNED, EXT, REF64, PRINTF, END = 0x02, 0x13, 0x14, 0x16, 0x1a, 0x34, 0x27
-RAX, RDI = 0, 5
+RDI = 5
 
 
 def const8(value):
@@ -23,9 +23,9 @@ def ext(bits):
 FALSE = const8(0) + bytes((END,))
 
 
-def counter_below_zero(counter):
-    """*(long *)$rdi + *(long *)counter < 0: two reads of memory, one register, never true."""
-    return (register(RDI) + bytes((REF64,)) + const64(counter) + bytes((REF64, ADD)) + const8(0) +
+def sum_below_zero(address):
+    """*(long *)$rdi + *(long *)address < 0: two reads of memory and one of a register."""
+    return (register(RDI) + bytes((REF64,)) + const64(address) + bytes((REF64, ADD)) + const8(0) +
             bytes((LESS_SIGNED, END)))
 
 

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 
-from harness.benchmark import HIGHER, LOWER, Metric, benchmark
+from harness.benchmark import HIGHER, Metric, benchmark
 from harness.errors import Failed, Unsupported
 from harness.gdb import Gdb
 from harness.rsp import escape, expand, expanded_size, frame
@@ -123,7 +123,7 @@ def writes(session, setup):
                 address, len(data), escape(data)), room * 15 // 16)}
 
 
-@benchmark("memory/small", "round trips for little, everything on one processor", Metric("m of 64 bytes", "/s", HIGHER),
+@benchmark("memory/small", "round trips for little; pinned", Metric("m of 64 bytes", "/s", HIGHER),
            Metric("g", "/s", HIGHER), Metric("p of one register", "/s", HIGHER),
            Metric("unknown packet", "/s", HIGHER))
 def small(session, setup):

@@ -12,6 +12,7 @@ class Relay:
     def __init__(self, server_port):
         self.server_port = server_port
         self.packets = 0  # sent by the client: every $ in its stream begins one
+        self.received = 0  # bytes from the server
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._run, daemon=True).start()
@@ -31,7 +32,11 @@ class Relay:
                         data = source.recv(1 << 18)
                         if not data:
                             return
-                        self.packets += data.count(b"$") if source is client else 0
-                        (server if source is client else client).sendall(data)
+                        if source is client:
+                            self.packets += data.count(b"$")
+                            server.sendall(data)
+                        else:
+                            self.received += len(data)
+                            client.sendall(data)
         except OSError:
             pass  # either side is gone, and so is the measurement

@@ -7,7 +7,7 @@ import statistics
 
 from .benchmark import HIGHER
 
-TOLERANCE = 0.95  # two medians of the same thing differ by so much on a machine that does other work
+TOLERANCE = 0.95  # two medians of the same thing differ by so much where other work goes on
 
 
 def machine():

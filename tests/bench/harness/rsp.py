@@ -125,8 +125,8 @@ class Client:
         return self.receive()
 
     def ask_large(self, payload):
-        """ask() for a reply of many bytes, which is valid until the next one. Nothing else can be on
-        its way, and there is no # inside a reply: that third from the end is its end."""
+        """ask() for a reply of many bytes. Nothing else can be on its way, and there is no # inside
+        a reply: one that is third from the end is its end."""
         self.send(payload)
         view, size = self.large, 0
         while size < 4 or view[size - 3] != ord("#"):
@@ -200,13 +200,11 @@ class Client:
         return stops
 
     def enter_non_stop(self):
-        """QNonStop on a stopped program; returns how many threads reported themselves stopped."""
+        """QNonStop on a stopped program, with the stops reported that the server has to report."""
         self.expect(b"QNonStop:1", b"OK")
-        reply, count = self.ask(b"?"), 0
+        reply = self.ask(b"?")
         while reply != b"OK":
-            count += 1
             reply = self.ask(b"vStopped")
-        return count
 
     def transfer(self, what, annex=b""):
         """The whole of a qXfer object."""

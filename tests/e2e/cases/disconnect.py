@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from harness import ALL_STOP, BOTH, NEVER, NON_STOP, RspClient, case, hexed, procfs
+from harness import ALL_STOP, BOTH, NEVER, RspClient, case, hexed, procfs
 from harness import server as server_module
 from harness.rsp import GDB_FEATURES, StopReply
 
@@ -101,9 +101,7 @@ def reopened_without_breakpoints(t):
     finish(t, process)
 
 
-@case(modes=BOTH, gdbserver={
-    ALL_STOP: "leaves its breakpoint bytes in the program",
-    NON_STOP: "leaves its breakpoint bytes in the program"})
+@case(modes=BOTH, gdbserver="leaves its breakpoint bytes in the program")
 def gdb_killed(t):
     """kill -9 to a real gdb in the middle of a run with breakpoints; the attached program lives."""
     process = t.spawn("selfcheck 4")
@@ -120,7 +118,7 @@ def gdb_killed(t):
     finish(t, process)
 
 
-@case(modes=BOTH)
+@case(modes=BOTH, gdbserver={ALL_STOP: "now and then lingers when the client dies during a run"})
 def launched_dies_with_the_session(t):
     """--once, launched: when gdb is killed, server and program end."""
     gdb = t.gdb("selfcheck 3")

@@ -1,0 +1,159 @@
+"""A false condition on every instruction: what a program prints and how it ends is as without."""
+
+import collections
+import os
+import re
+import time
+
+from harness import NEVER, case, procfs
+from harness.text import Text, insert_all
+
+
+def started(t, words, address):
+    """A raw client whose program has come to `address(base of the program)`, then in non-stop mode."""
+    client = t.rsp(t.server(words, env={"LD_BIND_NOW": "1"}))
+    client.handshake("multiprocess+;swbreak+;vContSupported+")  # children are let go unseen
+    client.query()
+    place = address(client.elf.base(client.server.inferior()))
+    client.insert(place)
+    t.equal(client.resume().pc, place, "the place where sites go in")
+    client.remove(place)
+    client.non_stop()
+    client.query()
+    while client.ask("vStopped") != "OK":
+        pass
+    return client
+
+
+def run_through(t, client, words, sites):
+    """Puts them in, lets the program run to its end and compares that with a run of its own."""
+    process = t.spawn(words)
+    status, output = process.wait_exit(), process.output()
+    pid = client.server.inferior()
+    libc = library(pid, "libc.so.6")
+    last = mapped(pid, libc) + Text(libc).dynamic_symbol("_exit")
+    t.equal(insert_all(client, sites, NEVER), [], "sites refused")
+    client.insert(last)
+    start = time.monotonic()
+    client.ok("vCont;c")
+    stop = next_stop(client)
+    t.check(stop.kind == "T" and stop.pc == last, f"a stop that nobody asked for: {stop}")
+    hits, lanes = counted(client)
+    t.note(f"{len(sites)} sites, {hits} hits ({lanes}), {time.monotonic() - start:.1f} s")
+    t.check(hits > len(sites) / 10, f"only {hits} hits")
+    client.ok("vCont;c")
+    stop = next_stop(client)
+    t.equal((stop.kind, stop.status), ("W", status), f"the end: {stop}")
+    t.equal(client.server.output(), output, "its output")
+
+
+def next_stop(client):
+    client.notifications.append(client.notification(seconds=100))
+    return client.take_stops()[0]
+
+
+def counted(client):
+    """(hits, sites by lane) from the server's own statistics."""
+    rows = re.findall(r"^0x[0-9a-f]+ +(emulate|boost|trap|in place) +(\d+) +(\d+)",
+                      client.monitor("stats")[0], re.M)
+    lanes = collections.Counter(lane for lane, hits, _ in rows if int(hits))
+    return (sum(int(hits) for _, hits, _ in rows),
+            ", ".join(f"{lane} {count}" for lane, count in sorted(lanes.items())))
+
+
+def mapped(pid, path):
+    """Where a file is mapped in a process."""
+    return min(start for start, _, _, _, name in procfs.maps(pid) if name == os.path.realpath(path))
+
+
+def library(pid, name):
+    return next(path for _, _, _, _, path in procfs.maps(pid) if os.path.basename(path) == name)
+
+
+def in_library(t, words, starts, depth, least):
+    """Sites in what functions of libc reach; `starts` maps (pid, text, base) to their offsets."""
+    text = Text(words[0])
+    client = started(t, words, lambda base: base + text.elf.symbols["main"])
+    pid = client.server.inferior()
+    libc = library(pid, "libc.so.6")
+    inside, base = Text(libc), mapped(pid, libc)
+    ranges = inside.reached(starts(pid, inside, base), depth)
+    sites = [base + at for at in inside.instructions(ranges)]
+    t.check(len(sites) >= least, f"only {len(sites)} instructions found")
+    t.note(f"{len(ranges)} functions")
+    run_through(t, client, words, sites)
+
+
+@case(timeout=120)
+def libc_sorting(t):
+    """qsort and what it calls, with the program's own function in between."""
+    in_library(t, t.program("digest libc"), lambda pid, text, base: [text.dynamic_symbol("qsort")],
+               2, 200)
+
+
+@case(timeout=180)
+def libc_formatting(t):
+    """printf and snprintf and what they call, two levels down: vfprintf's jump tables, buffers."""
+    in_library(t, t.program("digest libc"),
+               lambda pid, text, base: [text.dynamic_symbol(name) for name in
+                                        ("printf", "snprintf", "vfprintf", "vsnprintf")], 2, 1000)
+
+
+@case(timeout=120)
+def libc_copying(t):
+    """memcpy, memmove and memset as chosen for this processor: rep movs, SSE, AVX."""
+    words = t.program("digest libc")
+    chosen = Text(words[0])
+
+    def targets(pid, text, base):
+        """What the pointers of the program's PLT lead to, where that is libc and no exported start."""
+        found = []
+        for start, end, permissions, _, path in procfs.maps(pid):
+            if path != os.path.realpath(words[0]) or "x" in permissions:
+                continue
+            data = procfs.peek(pid, start, end - start)
+            for at in range(0, len(data) - 7, 8):
+                offset = int.from_bytes(data[at:at + 8], "little") - base
+                if any(first == offset for first, _ in text.functions):
+                    found.append(offset)
+        exported = {text.dynamic_symbol(name) for name in ("qsort", "printf", "snprintf", "write",
+                                                           "__libc_start_main", "puts")}
+        return [offset for offset in found if offset not in exported]
+
+    t.check(chosen.elf.relocatable, "a position-independent program")
+    in_library(t, words, targets, 0, 100)
+
+
+def whole_program(t, words, least):
+    """Sites in the whole text of an installed program, from its entry point on."""
+    text = Text(words[0])
+    client = started(t, words, lambda base: base + text.entry)
+    client.ok("QPassSignals:14;1e")  # SIGCHLD, SIGUSR1
+    base = client.elf.base(client.server.inferior())
+    sites = [base + at for at in text.instructions(text.functions)]
+    t.check(len(sites) > least, f"only {len(sites)} instructions found")
+    run_through(t, client, words, sites)
+
+
+@case(timeout=240)
+def shell(t):
+    """A shell that forks, makes pipes, waits and traps signals: its children are rid of every site."""
+    script = ("trap 'echo trapped' USR1; for i in 1 2; do x=$(echo $((i * 7)) | tr 1 2); "
+              "echo $x; (echo sub $i; exit $i) || echo status $?; kill -USR1 $$; done; "
+              "false | true && echo \"${x%1}\"; exit 3")
+    whole_program(t, [os.path.realpath(t.installed("sh")), "-c", script], 1000)
+
+
+@case(timeout=180)
+def sha256sum(t):
+    """The whole text of the installed sha256sum."""
+    words = [t.installed("sha256sum"), f"{t.directory}/abc"]
+    with open(words[1], "w", encoding="ascii") as file:
+        file.write("abc" * 100)
+    whole_program(t, words, 1000)
+
+
+@case(timeout=120)
+def own_program(t):
+    """Hashing, copying, sorting, formatting, the PLT and the start-up code of one program."""
+    whole_program(t, t.program("digest own"), 250)

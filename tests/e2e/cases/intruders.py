@@ -1,0 +1,314 @@
+"""Programs that make it hard for us (programs/intruder.c). The server never dies, hangs or hurts
+anybody else; where the program itself is in order, it computes what it does without us."""
+
+import os
+import random
+import re
+import select
+import subprocess
+
+from harness import NEVER, Disconnected, case, instruction_offsets, procfs
+from harness.text import Text, insert_all
+
+FAULTS = "04;05;08;0a;0b"  # SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGSEGV
+
+
+def started(t, words, functions=("visited",), passed="", every_byte=False):
+    """The program at ready(), sites with a false condition on every instruction of `functions`."""
+    words = t.program(words) if isinstance(words, str) else words
+    client = t.rsp(t.server(words), handshake=True)
+    client.query()
+    client.run_to("ready")
+    if passed:
+        client.ok(f"QPassSignals:{passed}")
+    sites = []
+    for name in functions:
+        start, offsets = client.address(name), instruction_offsets(t, words[0], name)
+        if every_byte:
+            offsets = range(client.elf.sizes[name])
+        sites += [start + offset for offset in offsets]
+    t.equal(insert_all(client, sites, NEVER), [], "sites refused")
+    return client
+
+
+def still_there(t, client):
+    """The session goes on, whatever became of the program."""
+    try:
+        t.equal(client.ask("vMustReplyEmpty"), "", "the session goes on")
+    except Disconnected:
+        t.check(False, f"the server died: {client.server.messages()}")
+
+
+def finish(t, client, seconds=60):
+    """To the end; each signal that is reported is passed on."""
+    try:
+        stop = client.resume(seconds=seconds)
+        for _ in range(3000):
+            if stop.kind != "T":
+                break
+            stop = client.resume(f"vCont;C{stop.signal:02x}:{stop.thread};c", seconds)
+    except Disconnected:
+        t.check(False, f"the server died: {client.server.messages()}")
+    t.check(stop.kind in "WX", f"the end: {stop}")
+    still_there(t, client)
+    return stop
+
+
+def survive(t, client):
+    """The program may run wild, and for ever; the server can still be asked, and kill it."""
+    client.send("vCont;c")
+    for _ in range(3000):
+        if not select.select([client.socket], [], [], 4)[0]:
+            client.raw(b"\x03")
+        stop = client.stop_reply()
+        if stop.kind != "T" or stop.signal == 2:
+            break
+        client.send(f"vCont;C{stop.signal:02x}:{stop.thread};c")
+    still_there(t, client)
+    if stop.kind == "T":
+        client.expect(f"vKill;{stop.pid:x}", "OK")
+
+
+def in_order(t, client, pattern="", seconds=60):
+    stop = finish(t, client, seconds)
+    t.match(client.server.output(), f"{pattern}wrong=0$", f"what the program computed ({stop})")
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+
+
+def places(client):
+    """What the program says of itself: the signal restorer, and clock_gettime of the vDSO."""
+    found = client.server.wait_output("^restorer=([0-9a-f]+) clock=([0-9a-f]+)$")
+    return int(found[1], 16), int(found[2], 16)
+
+
+@case()
+def text_rewritten(t):
+    """The instruction under a site is overwritten with other operands, thousands of times."""
+    in_order(t, started(t, "intruder rewrite 2000", ["changing"]))
+
+
+@case()
+def bytes_changed_behind_a_site(t):
+    """The breakpoint stays, the rest of its instruction changes before each call."""
+    in_order(t, started(t, "intruder behind 2000", ["changing"]))
+
+
+@case()
+def instructions_of_other_lengths(t):
+    """One instruction becomes two of other lengths and kinds, so that sites stand anywhere."""
+    client = started(t, "intruder reshape 1000", [])
+    client.insert(client.address("changing"), rest=NEVER)
+    in_order(t, client)
+
+
+def meddle(t, how):
+    in_order(t, started(t, f"intruder meddle {how}", passed=FAULTS), "found=1 strays=0 ")
+
+
+@case()
+def area_unmapped(t):
+    """Four threads are in and out of slots while the program unmaps the area again and again."""
+    meddle(t, "munmap")
+
+
+@case()
+def half_of_the_area_unmapped(t):
+    """The same, with half of it left."""
+    meddle(t, "half")
+
+
+@case()
+def area_protected(t):
+    """The same, the area made inaccessible."""
+    meddle(t, "protect")
+
+
+@case()
+def area_made_data(t):
+    """The same, the area made writable and not executable."""
+    meddle(t, "data")
+
+
+@case()
+def area_covered(t):
+    """The same, other memory mapped over it."""
+    meddle(t, "cover")
+
+
+@case()
+def area_moved(t):
+    """The same, the area moved elsewhere by mremap."""
+    meddle(t, "move")
+
+
+@case()
+def area_made_writable(t):
+    """The area is made writable and executable: the program's own business, nothing changes."""
+    meddle(t, "writable")
+
+
+@case(timeout=90)
+def slots_scribbled(t):
+    """Slots are overwritten with all sorts of bytes: the program may die of it, nobody else."""
+    survive(t, started(t, "intruder scribble", passed=FAULTS))
+
+
+@case(timeout=90)
+def area_entered(t):
+    """A jump to each byte of the first slots: the program may die of it, nobody else."""
+    survive(t, started(t, "intruder enter", passed=FAULTS))
+
+
+@case(timeout=90)
+def short_lived_threads(t):
+    """Thousands of threads, each with sites in its only function."""
+    in_order(t, started(t, "intruder threads 300", ["short_lived", "visited"]))
+
+
+def signal_storm(t, functions, restorer):
+    client = started(t, "intruder signals 3000", functions, passed="2d;4d;" + FAULTS)
+    if restorer:
+        address = places(client)[0]
+        client.insert(address, rest=NEVER)                             # mov $15, %rax
+        client.insert(address + 7, rest=NEVER)                         # syscall
+    in_order(t, client, "handled=3000 strays=0 ")
+
+
+@case(timeout=90)
+def queued_signals(t):
+    """Queued signals as fast as they go, sites where they arrive: all handled, in order, no pc of ours."""
+    signal_storm(t, ["visited"], False)
+
+
+@case(timeout=90)
+def sites_on_handler_and_restorer(t):
+    """The same with sites on every instruction of the handler and on the restorer's two."""
+    signal_storm(t, ["on_queued", "visited"], True)
+
+
+@case()
+def sites_in_the_vdso(t):
+    """Sites on every instruction of the vDSO's clock_gettime."""
+    client = started(t, "intruder clocks 300", [])
+    clock = places(client)[1]
+    if not clock:
+        return t.note("no vDSO")
+    pid = client.server.inferior()
+    start, end = next((start, end) for start, end, _, _, path in procfs.maps(pid) if path == "[vdso]")
+    path = f"{t.directory}/vdso.so"
+    with open(path, "wb") as file:
+        file.write(procfs.peek(pid, start, end - start))
+    text = Text(path)
+    sites = [start + at for at in text.instructions([text.function_at(clock - start)])]
+    t.equal(insert_all(client, sites, NEVER), [], "sites refused")
+    t.note(f"{len(sites)} sites")
+    in_order(t, client)
+
+
+@case(timeout=90)
+def sites_in_ld_so_before_libc(t):
+    """From the very first instruction of the process: _start, _dl_start and what they call."""
+    words = t.program("digest own")
+    process = t.spawn(words)
+    status = process.wait_exit()
+    client = t.rsp(t.server(words), handshake=True)
+    client.query()
+    pid = client.server.inferior()
+    loader, base = next((path, start) for start, _, _, _, path in procfs.maps(pid) if "ld-linux" in path)
+    text = Text(loader)
+    first = (text.entry, text.entry + 8)  # mov %rsp, %rdi; call _dl_start: no unwind information
+    functions = text.reached(text.called([first]), 1)
+    sites = [base + at for at in text.instructions([first, *functions])]
+    t.check(len(sites) > 200, f"only {len(sites)} instructions found")
+    t.equal(insert_all(client, sites, NEVER), [], "sites refused")
+    t.note(f"{len(functions)} functions, {len(sites)} sites")
+    stop = client.resume(seconds=60)
+    t.equal((stop.kind, stop.status), ("W", status), f"the end: {stop}")
+    t.equal(client.server.output(), process.output(), "its output")
+
+
+@case()
+def neighbouring_one_byte_instructions(t):
+    """Sites on all of them, and put in and taken out at random while the thread passes."""
+    client = started(t, "intruder neighbours 1500", ["neighbours"])
+    start = client.address("neighbours")
+    offsets = instruction_offsets(t, client.server.program[0], "neighbours")
+    client.non_stop()
+    client.query()
+    while client.ask("vStopped") != "OK":
+        pass
+    client.ok("vCont;c")
+    chance, present = random.Random(1), set(offsets)
+    for _ in range(400):
+        offset = chance.choice(offsets)
+        if offset in present:
+            client.remove(start + offset)
+        else:
+            client.insert(start + offset, rest=NEVER)
+        present ^= {offset}
+    stop = client.take_stops()[0]
+    t.match(client.server.output(), "wrong=0$", f"what the program computed ({stop})")
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+
+
+@case()
+def a_site_on_every_byte(t):
+    """Sites in the middle of instructions as well: the program may die of it, nobody else."""
+    survive(t, started(t, "intruder visit 100", every_byte=True, passed=FAULTS))
+
+
+@case()
+def no_address_space_left(t):
+    """RLIMIT_AS forbids the area: slower, but right."""
+    in_order(t, started(t, "intruder limit 300"))
+
+
+@case()
+def filter_that_allows_two_calls(t):
+    """A seccomp filter kills on everything but write and exit_group."""
+    in_order(t, started(t, "intruder filter 300"))
+
+
+def odd_places(t, crowded):
+    client = started(t, f"intruder odd {crowded}")
+    for place in (0x200000000000, 0x10000000, 0x20000, 0x600000000000):
+        for offset in (0, 7, 10):  # mov 64(code), %rax; add %rdi, %rax; ret
+            client.insert(place + offset, rest=NEVER)
+    in_order(t, client)
+    rows = re.findall("^ *[0-9]+ +0x0*([0-9a-f]+) +[a-z]+ +(.*)$", client.monitor("sites")[0], re.M)
+    t.note("; ".join(f"{address} {rest}" for address, rest in rows[:12]))
+
+
+@case()
+def generated_code_in_odd_places(t):
+    """Code far from everything, at low addresses and at very low ones: an area for each."""
+    odd_places(t, 0)
+
+
+@case()
+def no_room_near_generated_code(t):
+    """The same with 2 GiB reserved on both sides: slots far away, through a scratch register."""
+    odd_places(t, 1)
+
+
+@case()
+def fixed_address_static_program(t):
+    """A static program at low fixed addresses."""
+    source = os.path.join(os.path.dirname(__file__), "..", "..", "programs", "intruder.c")
+    path = f"{t.directory}/intruder"
+    built = subprocess.run([t.installed("gcc"), "-static", "-no-pie", "-w", "-O0", "-o", path, source],
+                           capture_output=True, check=False)
+    if built.returncode:
+        built = subprocess.run(["gcc", "-no-pie", "-w", "-O0", "-o", path, source],
+                               capture_output=True, check=True)
+    in_order(t, started(t, [path, "visit", "300"]))
+
+
+@case(timeout=240)
+def a_hundred_thousand_sites(t):
+    """One on each instruction of a long straight piece of code, each hit once."""
+    count = 100000
+    client = started(t, f"intruder straight {count}")
+    sites = [0x300000000002 + 4 * n for n in range(count)]
+    t.equal(insert_all(client, sites, NEVER), [], "sites refused")
+    in_order(t, client, seconds=120)

@@ -1,0 +1,94 @@
+"""The instructions of programs, also of stripped ones: functions come from the unwind tables."""
+
+import re
+import struct
+import subprocess
+
+from .errors import Failure
+from .procfs import Elf
+
+
+class Text:
+    """Functions and instruction boundaries of an ELF file (64 bits), as offsets from its base."""
+
+    def __init__(self, path):
+        self.path, self.elf = path, Elf(path)
+        self.entry, = struct.unpack_from("<Q", self.elf.data, 24)
+        self.functions = self._functions()  # [(start, end)], sorted
+
+    def _functions(self):
+        """From .eh_frame_hdr (LSB, "Exception Frames"): pairs of sdata4, relative to its address,
+        that lead to the entries of .eh_frame with the start (pc-relative) and the size."""
+        header, address = self._program_header(0x6474e550)  # PT_GNU_EH_FRAME
+        data = self.elf.data
+        if data[header + 1:header + 4] != b"\x1b\x03\x3b":
+            raise Failure(f"{self.path}: an .eh_frame_hdr of another form")
+        count, = struct.unpack_from("<I", data, header + 8)
+        found = []
+        for n in range(count):
+            start, entry = struct.unpack_from("<ii", data, header + 12 + 8 * n)
+            size, = struct.unpack_from("<I", data, header + entry + 12)
+            found.append((address + start, address + start + size))
+        return sorted(found)
+
+    def _program_header(self, wanted):
+        offset, = struct.unpack_from("<Q", self.elf.data, 32)
+        size, count = struct.unpack_from("<HH", self.elf.data, 54)
+        for at in range(offset, offset + size * count, size):
+            kind, _, place, address = struct.unpack_from("<IIQQ", self.elf.data, at)
+            if kind == wanted:
+                return place, address
+        raise Failure(f"{self.path} has no program header {wanted:#x}")
+
+    def function_at(self, address):
+        return next(((start, end) for start, end in self.functions if start <= address < end), None)
+
+    def dynamic_symbol(self, name):
+        for section, kind, offset, size, link in self.elf.sections:
+            if kind != 11:  # SHT_DYNSYM
+                continue
+            strings = self.elf.sections[link][2]
+            for at in range(offset, offset + size, 24):
+                text, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", self.elf.data, at)
+                end = self.elf.data.index(b"\0", strings + text)
+                if value and self.elf.data[strings + text:end].decode() == name:
+                    return value
+        raise Failure(f"{self.path} does not export {name}")
+
+    def disassemble(self, ranges):
+        """[(address, text)] of all instructions, by gdb's disassembler."""
+        lines = ["set confirm off"] + [f"disassemble {start:#x},{end:#x}" for start, end in ranges]
+        result = subprocess.run(["gdb", "-nx", "-q", "-iex", "set height 0",
+                                 "-iex", "set debuginfod enabled off", self.path],
+                                input="\n".join(lines), capture_output=True, text=True, check=False)
+        return [(int(address, 16), text) for address, text in
+                re.findall(r"^\s+(0x[0-9a-f]+)[^:\n]*:\t(.*)$", result.stdout, re.M)]
+
+    def instructions(self, ranges):
+        return [address for address, _ in self.disassemble(ranges)]
+
+    def called(self, ranges):
+        """Where direct calls and jumps out of there lead."""
+        return [int(found[1], 16) for _, text in self.disassemble(ranges)
+                if (found := re.match(r"(?:bnd |notrack )?(?:call|jmp)\s+(0x[0-9a-f]+)", text))]
+
+    def reached(self, starts, depth):
+        """The functions at `starts` and those that they call directly, so many levels down."""
+        seen, fresh = set(), {self.function_at(start) for start in starts} - {None}
+        while fresh and depth >= 0:
+            seen |= fresh
+            called = self.called(sorted(fresh))
+            fresh = {self.function_at(target) for target in called} - {None} - seen
+            depth -= 1
+        return sorted(seen)
+
+
+def insert_all(client, addresses, rest="", batch=200):
+    """Z0 at each address, many packets on the way at a time; returns those that were refused."""
+    refused = []
+    for first in range(0, len(addresses), batch):
+        part = addresses[first:first + batch]
+        for address in part:
+            client.send(f"Z0,{address:x},1{rest}")
+        refused += [address for address in part if client.receive(60) != "OK"]
+    return refused
