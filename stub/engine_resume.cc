@@ -22,7 +22,10 @@ bool is_process_event(StopKind kind) {
 // ---- reports -----------------------------------------------------------------------------------
 
 void Engine::queue_stop(Thread& thread, Stop stop) {
-  if (thread.process->hidden || thread.process->exiting) return settle(thread);
+  if (thread.process->hidden || thread.process->exiting) {
+    disown_child(stop);
+    return settle(thread);
+  }
   thread.stop_pending = true;
   thread.stop_request.reset();
   reports_.push_back({thread.process->pid, thread.tid, std::move(stop)});
