@@ -236,7 +236,7 @@ TEST_CASE("processes: detaching the parent with a fork untold") {
   w.run();
   w.tracee.signal(w.t(2), SIGUSR1);
   Fork fork{w};
-  fork.happen(plain_code, true, false);
+  fork.happen(plain_code, false, false);
   CHECK(w.report() == "2 signal 10");
   REQUIRE(w.engine.detach(w.pid).has_value());
   if (w.engine.poll_after()) w.engine.on_child_event();
