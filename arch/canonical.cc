@@ -167,4 +167,21 @@ bool restore_x87_pointer(std::span<std::byte> xstate, const Instruction& instruc
 bool is_syscall(const Instruction& instruction) { return instruction.kind == Kind::system_call; }
 bool raises_trap(const Instruction& instruction) { return instruction.kind == Kind::software_trap; }
 
+void hide_trap_flag(const Instruction& instruction, GeneralRegisters& regs, Memory& memory) {
+  constexpr std::uint8_t pushf_opcode = 0x9c;
+  if (instruction.kind == Kind::system_call) {
+    if (instruction.bytes[instruction.opcode_offset + 1] == 0x05) regs.r11 &= ~trap_flag;
+    return;
+  }
+  if (instruction.kind != Kind::plain ||
+      instruction.bytes[instruction.opcode_offset] != pushf_opcode)
+    return;
+  // The flag is bit 0 of the image's second byte.
+  const Address at = Address(regs.rsp) + 1;
+  std::array<std::uint8_t, 1> byte{};
+  if (!memory.read(at, byte)) return;
+  byte[0] &= static_cast<std::uint8_t>(~(trap_flag >> 8));
+  (void)memory.write(at, byte);
+}
+
 }  // namespace x86

@@ -138,6 +138,11 @@ bool records_x87_pointer(const Instruction& instruction);
 bool restore_x87_pointer(std::span<std::byte> xstate, const Instruction& instruction,
                          const SlotCode& code, Address site, Address slot);
 
+// After an instruction was single-stepped in place: pushf has stored the trap flag that the tracer
+// set, and syscall has left it in R11 (SDM vol. 2, PUSHF, SYSCALL). Takes it out again. Not to be
+// called when the program had set its own.
+void hide_trap_flag(const Instruction& instruction, GeneralRegisters& regs, Memory& memory);
+
 // What range stepping and the stub's own analysis need to know of an instruction.
 bool is_syscall(const Instruction& instruction);
 bool raises_trap(const Instruction& instruction);  // int3, int1, into of the program's own

@@ -121,8 +121,9 @@ void Engine::end_in_place(Thread& thread) {
     site->statistics.others_held_ns += now_ns() - lane.since_ns;
   }
   lane.since_ns = now_ns();
-  if (thread.general && thread.passed_site && thread.general->pc() != *thread.passed_site)
-    thread.passed_site.reset();
+  if (!thread.general || !thread.passed_site || thread.general->pc() == *thread.passed_site) return;
+  thread.passed_site.reset();
+  if (site != nullptr) step_over_.hide_trap_flag(thread, *site);
 }
 
 }  // namespace stub

@@ -238,6 +238,15 @@ std::optional<StepOver::Left> StepOver::leave_slot(Thread& thread, const Address
   return left;
 }
 
+void StepOver::hide_trap_flag(Thread& thread, const Site& site) {
+  const auto instruction =
+      x86::decode(std::span(site.original).first(site.length), thread.process->space->mode);
+  if (!instruction || (thread.general->eflags & x86::trap_flag) != 0) return;
+  InferiorMemory memory(tracee_, thread);
+  x86::hide_trap_flag(*instruction, *thread.general, memory);
+  thread.general_dirty = true;
+}
+
 void StepOver::repair_x87_pointer(const Thread& thread, const Slot& slot) {
   if (!x86::records_x87_pointer(slot.instruction)) return;
   std::array<std::byte, x86::largest_xstate> image;

@@ -37,6 +37,9 @@ class StepOver {
   // wanted back right after the instruction (a client's step). Registers are changed, not written.
   StepOutcome prepare(Thread& thread, Site& site, bool must_stop);
 
+  // After an in-place step of the site's instruction: no trace of the trap flag is left.
+  void hide_trap_flag(Thread& thread, const Site& site);
+
   // What a stop inside an area means; nothing when the PC is in none. Registers are made canonical.
   struct Left {
     Address site;

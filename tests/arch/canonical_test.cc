@@ -267,3 +267,51 @@ TEST_CASE("canonical: x87 pointer") {
 
 }  // namespace
 }  // namespace x86
+
+namespace {
+
+// One word of stack; everything else is not mapped.
+class OneWord final : public x86::Memory {
+ public:
+  explicit OneWord(std::uint64_t value) : value_(value) {}
+  bool read(x86::Address from, std::span<std::uint8_t> to) override {
+    if (from.value() < base || from.value() + to.size() > base + 8) return false;
+    std::memcpy(to.data(), reinterpret_cast<const char*>(&value_) + (from.value() - base),
+                to.size());
+    return true;
+  }
+  bool write(x86::Address to, std::span<const std::uint8_t> from) override {
+    if (to.value() < base || to.value() + from.size() > base + 8) return false;
+    std::memcpy(reinterpret_cast<char*>(&value_) + (to.value() - base), from.data(), from.size());
+    return true;
+  }
+  std::uint64_t value() const { return value_; }
+  static constexpr std::uint64_t base = 0x7000;
+
+ private:
+  std::uint64_t value_;
+};
+
+}  // namespace
+
+TEST_CASE("in place: the tracer's trap flag is taken out of pushf's image and syscall's r11") {
+  const std::array<std::uint8_t, 1> pushf{0x9c};
+  const std::array<std::uint8_t, 2> push_word{0x66, 0x9c}, syscall{0x0f, 0x05}, nop{0x66, 0x90};
+  x86::GeneralRegisters regs{};
+  regs.rsp = OneWord::base;
+  regs.r11 = 0x346;
+  for (const std::span<const std::uint8_t> code : {std::span<const std::uint8_t>(pushf),
+                                                   std::span<const std::uint8_t>(push_word)}) {
+    OneWord stack(0xffffffffffff0346);
+    x86::hide_trap_flag(*x86::decode(code, x86::Mode::amd64), regs, stack);
+    CHECK(stack.value() == 0xffffffffffff0246);
+    CHECK(regs.r11 == 0x346);
+  }
+  OneWord untouched(0x346);
+  x86::hide_trap_flag(*x86::decode(nop, x86::Mode::amd64), regs, untouched);
+  CHECK(untouched.value() == 0x346);
+  CHECK(regs.r11 == 0x346);
+  x86::hide_trap_flag(*x86::decode(syscall, x86::Mode::amd64), regs, untouched);
+  CHECK(regs.r11 == 0x246);
+  CHECK(untouched.value() == 0x346);
+}
