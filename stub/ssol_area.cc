@@ -84,7 +84,7 @@ void SsolAreas::drop(Address any_address_inside) {
     std::erase_if(live_, [&](const auto& entry) { return inside(gone, entry.second->address); });
     std::erase_if(retired_, [&](const Retired& slot) { return inside(gone, slot.slot); });
     for (const auto& [address, slot] : slots_)
-      if (inside(gone, address)) retired_.push_back({address, epoch_});
+      if (inside(gone, address)) retired_.push_back({address, epoch_, false});
     ++epoch_;
     return;
   }
@@ -113,7 +113,7 @@ void SsolAreas::reclaim(std::uint64_t oldest) {
   std::erase_if(retired_, [&](const Retired& slot) {
     if (slot.epoch >= oldest) return false;
     slots_.erase(slot.slot);
-    for (std::size_t i = 0; i < ranges_.size(); ++i)
+    for (std::size_t i = 0; slot.reusable && i < ranges_.size(); ++i)
       if (inside(ranges_[i], slot.slot)) free_[i].push_back(slot.slot);
     return true;
   });

@@ -81,6 +81,7 @@ class SsolAreas {
   struct Retired {
     Address slot;
     std::uint64_t epoch;
+    bool reusable = true;  // false: its area has been dropped; another may lie there by now
   };
 
   std::vector<Range> ranges_;

@@ -135,8 +135,17 @@ TEST_CASE("ssol_area: an area that has vanished takes its slots along, and only 
   areas.reclaim(areas.epoch());
   CHECK(areas.at(near_area) == nullptr);
   CHECK(areas.free_slot(text, true) == near_area + (0x10000 + x86::slot_size));
+  // A new area at the same place gives each slot once, whatever of the old one is reclaimed.
+  areas.retire(text + 32);
+  areas.drop(near_area + 0x10000);
+  areas.add({near_area + 0x10000, 2 * x86::slot_size});
+  areas.reclaim(areas.epoch());
+  const Address first = take(areas, text + 48, inc);
+  const Address second = take(areas, text + 64, inc);
+  CHECK(first != second);
+  CHECK_FALSE(areas.free_slot(text, true).has_value());
   areas.drop(Address(0x1234));  // nobody's
-  CHECK(areas.contains(other));
+  CHECK(areas.contains(first));
   areas.clear();
   CHECK(areas.ranges().empty());
   CHECK_FALSE(areas.free_slot(text, false).has_value());
