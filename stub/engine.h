@@ -123,7 +123,8 @@ class Engine {
   // thread has a stop queued already, nothing moves and that stop is the next report.
   Result<void> resume(std::span<const ResumeAction> actions);
   // Ctrl-C: one running thread is stopped and reported with SIGINT, without any signal being sent.
-  // Prefers `prefer` when that thread runs.
+  // Prefers `prefer` when that thread runs. All-stop: owed to the client until a stop of its own is
+  // reported; a program that is at rest stops with SIGINT at its next resume.
   Result<void> interrupt(std::optional<Tid> prefer);
   void forget_interrupt() { interrupt_owed_ = false; }  // whoever asked for it has left
   bool any_resumed() const;  // some thread runs, in the client's eyes

@@ -58,7 +58,7 @@ Slot& SsolAreas::occupy(const Slot& content) {
     assert(!free_[i].empty() && free_[i].back() == content.address);
     free_[i].pop_back();
   }
-  // Whoever was in a dropped slot of that address faults no longer: the new code is there now.
+  // A dropped slot of that address is known no longer: the new code is there now.
   std::erase_if(retired_, [&](const Retired& slot) { return slot.slot == content.address; });
   auto& place = slots_[content.address];
   place = std::make_unique<Slot>(content);

@@ -40,9 +40,9 @@ class SsolAreas {
     std::uint64_t size = 0;
   };
 
+  bool contains(Address pc) const;
   // The slot that holds `pc`, also one of an area that has been dropped; nothing for a PC in no area
   // or in a slot never used.
-  bool contains(Address pc) const;
   const Slot* at(Address pc) const;
 
   // The slot made for this site, instruction and ending, if there is one.

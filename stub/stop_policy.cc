@@ -40,6 +40,7 @@ Action on_debug_trap(const StopFacts& facts) {
 }
 
 Action on_signal(const StopFacts& facts, int signal) {
+  // The program took the area away; in place, the instruction would not have faulted.
   if (facts.slot_lost) return Action::go_on;
   if (signal == SIGTRAP && facts.si_code == trap_int3) return on_int3(facts);
   if (signal == SIGTRAP && facts.si_code > 0) return on_debug_trap(facts);
