@@ -117,7 +117,8 @@ bool Engine::make_canonical(Thread& thread, const WaitStatus& status, StopFacts&
   const bool is_trap =
       std::holds_alternative<SignalStop>(status) && thread.stop_signal == SIGTRAP;
   if (left && left->progress != x86::Progress::lost) {
-    facts.slot_finished = is_trap && left->at_end;
+    facts.slot_finished = (is_trap && left->at_end) ||
+                          (facts.slot_lost && left->progress == x86::Progress::done);
     if (left->progress == x86::Progress::not_started) thread.passed_site = left->site;
     if (left->progress == x86::Progress::done && left->is_syscall &&
         awaits_restart(*thread.general)) {

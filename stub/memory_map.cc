@@ -95,7 +95,7 @@ std::vector<Range> usable_gaps(std::span<const Mapping> mappings, const Pass& pa
   for (const Mapping& m : mappings) {
     const std::uint64_t keep = is_stack(m) ? pass.below_stack : pass.beside;
     gaps.push_back({free_from, subtract(m.start.value(), keep)});
-    free_from = add(m.end.value(), is_heap(m) ? pass.above_heap : pass.beside);
+    free_from = std::max(free_from, add(m.end.value(), is_heap(m) ? pass.above_heap : pass.beside));
   }
   gaps.push_back({free_from, UINT64_MAX});
   for (Range& gap : gaps) {

@@ -58,8 +58,6 @@ Slot& SsolAreas::occupy(const Slot& content) {
     assert(!free_[i].empty() && free_[i].back() == content.address);
     free_[i].pop_back();
   }
-  // A dropped slot of that address is known no longer: the new code is there now.
-  std::erase_if(retired_, [&](const Retired& slot) { return slot.slot == content.address; });
   auto& place = slots_[content.address];
   place = std::make_unique<Slot>(content);
   live_[{content.site, content.ending}] = place.get();
@@ -67,6 +65,8 @@ Slot& SsolAreas::occupy(const Slot& content) {
 }
 
 void SsolAreas::add(Range area) {
+  assert(std::none_of(dropped_.begin(), dropped_.end(),
+                      [&](const Dropped& gone) { return inside(gone.range, area.start); }));
   std::vector<Address> free;
   free.reserve(area.size / x86::slot_size);
   for (std::uint64_t offset = area.size; offset >= x86::slot_size; offset -= x86::slot_size)
@@ -84,10 +84,17 @@ void SsolAreas::drop(Address any_address_inside) {
     std::erase_if(live_, [&](const auto& entry) { return inside(gone, entry.second->address); });
     std::erase_if(retired_, [&](const Retired& slot) { return inside(gone, slot.slot); });
     for (const auto& [address, slot] : slots_)
-      if (inside(gone, address)) retired_.push_back({address, epoch_, false});
+      if (inside(gone, address)) retired_.push_back({address, epoch_});
+    dropped_.push_back({gone, epoch_});
     ++epoch_;
     return;
   }
+}
+
+std::vector<SsolAreas::Range> SsolAreas::dropped() const {
+  std::vector<Range> ranges;
+  for (const auto& each : dropped_) ranges.push_back(each.range);
+  return ranges;
 }
 
 void SsolAreas::clear() { *this = SsolAreas(); }
@@ -113,10 +120,11 @@ void SsolAreas::reclaim(std::uint64_t oldest) {
   std::erase_if(retired_, [&](const Retired& slot) {
     if (slot.epoch >= oldest) return false;
     slots_.erase(slot.slot);
-    for (std::size_t i = 0; slot.reusable && i < ranges_.size(); ++i)
+    for (std::size_t i = 0; i < ranges_.size(); ++i)
       if (inside(ranges_[i], slot.slot)) free_[i].push_back(slot.slot);
     return true;
   });
+  std::erase_if(dropped_, [&](const Dropped& gone) { return gone.epoch < oldest; });
 }
 
 }  // namespace stub

@@ -9,7 +9,9 @@
 // same instruction at the same address needs the same code. Only when slots run out are those of
 // removed sites retired. Boosted threads leave a slot silently, so a retired slot may still be
 // executing: it carries the epoch of its retirement, and is free when every thread has been seen
-// stopped since (all stops are made canonical, hence outside).
+// stopped since (all stops are made canonical, hence outside). The same goes for an area the program
+// has taken away: a thread may be about to execute at an address of it, so no new area may lie there
+// before every thread has been seen elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +58,8 @@ class SsolAreas {
   // The program has taken the area away (munmap, mprotect): its slots are not entered any more, and
   // are retired, since threads may stop in them yet.
   void drop(Address any_address_inside);
+  // Where no new area may be, until reclaim() finds every thread outside.
+  std::vector<Range> dropped() const;
   void clear();
 
   // The site's slots will not be entered any more.
@@ -81,7 +85,10 @@ class SsolAreas {
   struct Retired {
     Address slot;
     std::uint64_t epoch;
-    bool reusable = true;  // false: its area has been dropped; another may lie there by now
+  };
+  struct Dropped {
+    Range range;
+    std::uint64_t epoch;
   };
 
   std::vector<Range> ranges_;
@@ -89,6 +96,7 @@ class SsolAreas {
   std::unordered_map<Address, std::unique_ptr<Slot>> slots_;
   std::unordered_map<Key, Slot*, KeyHash> live_;
   std::vector<Retired> retired_;
+  std::vector<Dropped> dropped_;
   std::uint64_t epoch_ = 1;
 };
 

@@ -1,7 +1,7 @@
-// The area is mapped read-execute from the start and is never writable: the stub writes slots through
-// /proc/PID/mem, for which the kernel makes private copies of the pages whatever their protection
-// (mm/gup.c, FOLL_FORCE). It is kept out of fork children and core dumps, and named, so that whoever
-// reads /proc/PID/maps knows what it is.
+// The area is mapped read-execute from the start and is never writable: the stub writes slots
+// through /proc/PID/mem, for which the kernel makes private copies of the pages whatever their
+// protection (mm/gup.c, FOLL_FORCE). It is kept out of fork children and core dumps, and named, so
+// that whoever reads /proc/PID/maps knows what it is.
 //
 // A seccomp filter may answer an injected call by killing the process, so a thread under seccomp is
 // not asked at all, unless the filter can be suspended (PTRACE_O_SUSPEND_SECCOMP, needs
@@ -52,8 +52,8 @@ std::uint64_t next_area_size(const SsolAreas& areas) {
   return std::min(size, largest_area_size);
 }
 
-// The name has to be in the inferior's memory: it is written into the area, which is zero and unused
-// as yet. Kernels without anonymous names answer EINVAL; the area works without one.
+// The name has to be in the inferior's memory: it is written into the area, which is zero and
+// unused as yet. Kernels without anonymous names answer EINVAL; the area works without one.
 void label(Tracee& tracee, RemoteSyscall& remote, Pid pid, x86::Mode mode, SsolAreas::Range area) {
   const auto& numbers = syscall_numbers(mode);
   (void)remote.call(numbers.madvise, {area.start.value(), area.size, MADV_DONTFORK});
@@ -64,15 +64,25 @@ void label(Tracee& tracee, RemoteSyscall& remote, Pid pid, x86::Mode mode, SsolA
                                     area.start.value()});
 }
 
-Result<SsolAreas::Range> map_at(RemoteSyscall& remote, x86::Mode mode, std::optional<Address> hint,
+Result<SsolAreas::Range> map_at(RemoteSyscall& remote, x86::Mode mode, Address place,
                                 std::uint64_t size) {
-  const std::uint64_t flags =
-      MAP_PRIVATE | MAP_ANONYMOUS | (hint ? std::uint64_t{MAP_FIXED_NOREPLACE} : 0);
+  constexpr std::uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   const auto mapped =
-      remote.call(syscall_numbers(mode).mmap, {hint ? hint->value() : 0, size,
-                                               PROT_READ | PROT_EXEC, flags, no_descriptor, 0});
+      remote.call(syscall_numbers(mode).mmap,
+                  {place.value(), size, PROT_READ | PROT_EXEC, flags, no_descriptor, 0});
   if (!mapped) return tl::unexpected(mapped.error());
   return SsolAreas::Range{Address(*mapped), size};
+}
+
+// A place in no mapping and in no area that was dropped a moment ago. Anywhere is near the vDSO,
+// which the kernel puts where there is most room.
+std::optional<Address> find_place(const AddressSpace& space, std::vector<Mapping> taken,
+                                  Address text, Reach reach, std::uint64_t size) {
+  for (const auto& range : space.areas.dropped())
+    taken.push_back({.start = range.start, .end = range.start + range.size});
+  std::ranges::sort(taken, {}, &Mapping::start);
+  return find_gap_near(taken, reach == Reach::near ? text : *space.syscall_instruction, size,
+                       space.mode, proc_fs::mmap_min_address());
 }
 
 }  // namespace
@@ -81,8 +91,7 @@ Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread,
                       Reach reach, std::optional<WaitResult>& death) {
   const Pid pid = thread.process->pid;
   const Lifetime lifetime = thread.process->lifetime;
-  if (thread.mid_syscall)
-    return fail(Errc::bad_address, "The thread is inside a system call");
+  if (thread.mid_syscall) return fail(Errc::bad_address, "The thread is inside a system call");
   const auto status = proc_fs::status(thread.tid);
   const auto mappings = proc_fs::maps(pid);
   if (!status || !mappings) return fail(Errc::thread_gone, "The process is gone", ESRCH);
@@ -94,15 +103,12 @@ Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread,
   if (!space.syscall_instruction)
     return fail(Errc::refused, "The program has no vDSO to make system calls from");
   const std::uint64_t size = next_area_size(space.areas);
-  std::optional<Address> place;
-  if (reach == Reach::near) {
-    place = find_gap_near(*mappings, text, size, space.mode, proc_fs::mmap_min_address());
-    if (!place) return fail(Errc::bad_address, "No room for an SSOL area within reach");
-  }
+  const auto place = find_place(space, *mappings, text, reach, size);
+  if (!place) return fail(Errc::bad_address, "No room for an SSOL area within reach");
   Result<SsolAreas::Range> area = fail(Errc::thread_gone);
   {
     RemoteSyscall remote(tracee, thread.tid, space.mode, *space.syscall_instruction);
-    area = map_at(remote, space.mode, place, size);
+    area = map_at(remote, space.mode, *place, size);
     if (area) label(tracee, remote, pid, space.mode, *area);
     death = remote.death();
   }

@@ -10,7 +10,6 @@ constexpr int trap_trace = 2;
 constexpr int trap_hardware = 4;
 
 Action on_int3(const StopFacts& facts) {
-  if (facts.slot_finished) return Action::finish_slot;
   switch (facts.site) {
     case SiteAt::ours:
       // Nothing of a hidden process is the client's business, and a state in which the site was
@@ -40,6 +39,7 @@ Action on_debug_trap(const StopFacts& facts) {
 }
 
 Action on_signal(const StopFacts& facts, int signal) {
+  if (facts.slot_finished) return Action::finish_slot;
   // The program took the area away; in place, the instruction would not have faulted.
   if (facts.slot_lost) return Action::go_on;
   if (signal == SIGTRAP && facts.si_code == trap_int3) return on_int3(facts);

@@ -28,7 +28,7 @@ struct StopFacts {
   SiteAt site = SiteAt::none;  // meaningful for an int3 trap
   bool site_for_client = false;
   bool already_passed = false;    // the site was passed in exactly this state (Thread::passed_states)
-  bool slot_finished = false;     // the int3 behind a slot's instruction was reached
+  bool slot_finished = false;     // the int3 behind a slot's instruction was reached, or was to be
   bool slot_lost = false;         // the fault was that of fetching a slot's code
   bool in_place_step = false;     // the thread was stepping over a site in place
   bool hardware = false;          // a debug register of ours fired

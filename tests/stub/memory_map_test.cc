@@ -150,6 +150,11 @@ TEST_CASE("find_gap_near: crowded neighbourhoods") {
             std::nullopt);
     }
   }
+  SECTION("a mapping inside another one ends nothing") {
+    auto m = crowded(0, 0);
+    m.push_back(mapping(text - gib, text - gib + mib));
+    CHECK(find_gap_near(m, Address(text), 4 * kib, Mode::amd64) == std::nullopt);
+  }
   SECTION("of two holes below, the larger") {
     std::vector<Mapping> m = {mapping(text - 3 * gib, text - 600 * mib),
                               mapping(text - 500 * mib, text - 400 * mib),

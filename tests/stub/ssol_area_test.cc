@@ -135,11 +135,18 @@ TEST_CASE("ssol_area: an area that has vanished takes its slots along, and only 
   areas.reclaim(areas.epoch());
   CHECK(areas.at(near_area) == nullptr);
   CHECK(areas.free_slot(text, true) == near_area + (0x10000 + x86::slot_size));
-  // A new area at the same place gives each slot once, whatever of the old one is reclaimed.
+  CHECK(areas.dropped().empty());
+  // No new area may lie where a thread may yet execute; then it gives each slot once.
   areas.retire(text + 32);
+  const std::uint64_t before = areas.epoch();
   areas.drop(near_area + 0x10000);
-  areas.add({near_area + 0x10000, 2 * x86::slot_size});
+  areas.reclaim(before);
+  REQUIRE(areas.dropped().size() == 1);
+  CHECK(areas.dropped().front().start == near_area + 0x10000);
+  CHECK(areas.dropped().front().size == 2 * x86::slot_size);
   areas.reclaim(areas.epoch());
+  CHECK(areas.dropped().empty());
+  areas.add({near_area + 0x10000, 2 * x86::slot_size});
   const Address first = take(areas, text + 48, inc);
   const Address second = take(areas, text + 64, inc);
   CHECK(first != second);

@@ -120,6 +120,8 @@ TEST_CASE("stop_policy: signals") {
       {"of a hidden process", with(signal(SIGSEGV, 1), hidden), Action::deliver},
       {"the fetch fault of a slot that is gone", with(signal(SIGSEGV, 1), slot_lost),
        Action::go_on},
+      {"the same behind the instruction", with(signal(SIGSEGV, 1), slot_lost, slot_end),
+       Action::finish_slot},
       {"SIGTRAP from kill()", sigtrap(si_user), Action::report_signal},
       {"SIGTRAP from tgkill()", with(sigtrap(si_tkill), ours, client), Action::report_signal},
       {"SIGTRAP from kill(), hidden", with(sigtrap(si_user), hidden), Action::deliver},

@@ -8,7 +8,6 @@ import select
 import subprocess
 
 from harness import NEVER, Disconnected, case, instruction_offsets, procfs
-from harness.errors import Skip
 from harness.text import Text, insert_all
 
 FAULTS = "04;05;08;0a;0b"  # SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGSEGV
@@ -109,7 +108,6 @@ def meddle(t, how):
 @case()
 def area_unmapped(t):
     """Four threads are in and out of slots while the program unmaps the area again and again."""
-    raise Skip("open defect: a program that unmaps the area in a loop can lose a thread's place")
     meddle(t, "munmap")
 
 
