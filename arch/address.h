@@ -21,8 +21,14 @@ class Address {
   friend constexpr std::int64_t operator-(Address a, Address b) {
     return static_cast<std::int64_t>(a.value_ - b.value_);
   }
-  constexpr Address& operator+=(std::uint64_t n) { value_ += n; return *this; }
-  constexpr Address& operator-=(std::uint64_t n) { value_ -= n; return *this; }
+  constexpr Address& operator+=(std::uint64_t n) {
+    value_ += n;
+    return *this;
+  }
+  constexpr Address& operator-=(std::uint64_t n) {
+    value_ -= n;
+    return *this;
+  }
 
  private:
   std::uint64_t value_ = 0;

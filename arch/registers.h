@@ -10,9 +10,9 @@
 
 namespace x86 {
 
-// Field for field the kernel's `struct user_regs_struct` of x86-64 (arch/x86/include/asm/user_64.h);
-// registers.cc asserts it. A 64-bit tracer gets this form for i386 threads too (PTRACE_GETREGS uses
-// the tracer's view), with 32-bit values zero-extended.
+// Field for field the kernel's `struct user_regs_struct` of x86-64
+// (arch/x86/include/asm/user_64.h); registers.cc asserts it. A 64-bit tracer gets this form for
+// i386 threads too (PTRACE_GETREGS uses the tracer's view), with 32-bit values zero-extended.
 struct GeneralRegisters {
   std::uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax,
       rip, cs, eflags, rsp, ss, fs_base, gs_base, ds, es, fs, gs;

@@ -3,10 +3,10 @@
 //
 // A byte of another program's text is a shared object: the client inserts and removes by Z0/z0, the
 // stub may need a site of its own at the same address, a fork copies all of them. So a site is held
-// by at most one client reference (Z is idempotent, GDB manual "Z0") and any number of internal ones,
-// and it owns the shadow byte that every read and write of memory is passed through. Restoring puts
-// the shadow back only where our byte still is: a program that has rewritten its text meanwhile keeps
-// what it wrote.
+// by at most one client reference (Z is idempotent, GDB manual "Z0") and any number of internal
+// ones, and it owns the shadow byte that every read and write of memory is passed through.
+// Restoring puts the shadow back only where our byte still is: a program that has rewritten its
+// text meanwhile keeps what it wrote.
 #pragma once
 
 #include <array>
@@ -26,9 +26,9 @@ namespace stub {
 inline constexpr std::uint8_t int3_opcode = 0xcc;
 
 struct SiteStatistics {
-  std::uint64_t hits = 0;        // the breakpoint instruction was executed
-  std::uint64_t false_hits = 0;  // conditions said no
-  std::uint64_t in_place = 0;    // steps that had to stop the other threads
+  std::uint64_t hits = 0;                  // the breakpoint instruction was executed
+  std::uint64_t false_hits = 0;            // conditions said no
+  std::uint64_t in_place = 0;              // steps that had to stop the other threads
   std::uint64_t total_ns = 0, max_ns = 0;  // from the stop until the thread ran on, false hits
   std::uint64_t others_held = 0;           // threads held because of this site
   std::uint64_t others_held_ns = 0;
@@ -93,7 +93,7 @@ class BreakpointTable {
 
   Tracee& tracee_;
   x86::Mode mode_;
-  std::map<Address, Site> sites_;                   // in order, for masking
+  std::map<Address, Site> sites_;                  // in order, for masking
   std::unordered_map<Address, Site*> by_address_;  // for hits
 };
 

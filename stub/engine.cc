@@ -87,9 +87,9 @@ void Engine::on_wait(const WaitResult& result) {
     on_stop(*known, status);
 }
 
-// A new thread or process may be seen before its parent's event that announces it, and the leader of
-// a process may come back after it was dropped as a zombie: to report the end of the process, or to
-// exec in the name of another thread.
+// A new thread or process may be seen before its parent's event that announces it, and the leader
+// of a process may come back after it was dropped as a zombie: to report the end of the process, or
+// to exec in the name of another thread.
 void Engine::on_unknown(const WaitResult& result) {
   const WaitStatus status = decode_wait_status(result.status);
   Inferior* leader_of_known = process(Pid{raw(result.tid)});
@@ -165,13 +165,13 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
   thread.stop_signal = 0;
   thread.in_vfork = std::exchange(thread.in_vfork_next, false);
   if (!thread.in_vfork) thread.general.reset();
-  // Another stop may have come in front of the interrupt, which takes that one off (kernel/signal.c,
-  // ptrace_stop clears JOBCTL_TRAP_STOP).
+  // Another stop may have come in front of the interrupt, which takes that one off
+  // (kernel/signal.c, ptrace_stop clears JOBCTL_TRAP_STOP).
   if (thread.stop_request || (gate_ && !thread.process->hidden)) request_interrupt(thread);
 }
 
-// Whether an interrupted call starts again after a handler is the handler's choice (SA_RESTART), and
-// not to be seen from here. If it does, the site counts as hit again: the program executes its
+// Whether an interrupted call starts again after a handler is the handler's choice (SA_RESTART),
+// and not to be seen from here. If it does, the site counts as hit again: the program executes its
 // instruction a second time.
 void Engine::forget_restart(Thread& thread) {
   if (!thread.restarting || thread.signal == 0 || thread.passed_states.empty()) return;

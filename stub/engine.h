@@ -1,10 +1,10 @@
 // The debugger proper: processes, threads, breakpoints, and what happens at each stop.
 //
-// Inside, every thread is on its own (non-stop). A thread's state says what should become of it, and
-// one function, settle(), brings the kernel in line with that state: a stopped thread that may run is
-// resumed, with its step over a breakpoint where one is due. Each event only changes state and
-// settles. All-stop is a gate in front of settle(): when a report is ready, the gate closes, the
-// others are interrupted, and the report is handed out when all are at rest. What they ran into
+// Inside, every thread is on its own (non-stop). A thread's state says what should become of it,
+// and one function, settle(), brings the kernel in line with that state: a stopped thread that may
+// run is resumed, with its step over a breakpoint where one is due. Each event only changes state
+// and settles. All-stop is a gate in front of settle(): when a report is ready, the gate closes,
+// the others are interrupted, and the report is handed out when all are at rest. What they ran into
 // meanwhile stays queued, in order, until the client resumes them.
 #pragma once
 
@@ -24,8 +24,8 @@
 #include "arch/registers.h"
 #include "stub/inferior.h"
 #include "stub/site_program.h"
-#include "stub/stop.h"
 #include "stub/step_over.h"
+#include "stub/stop.h"
 #include "stub/stop_policy.h"
 #include "stub/thread.h"
 #include "stub/tracee.h"
@@ -112,9 +112,9 @@ class Engine {
   // `stay_stopped` (LLDB's D1): the process is left with SIGSTOP.
   Result<void> detach(Pid pid, bool stay_stopped = false);
   Result<void> kill(Pid pid);
-  std::vector<Pid> processes() const;           // those the client knows of, in order of arrival
+  std::vector<Pid> processes() const;  // those the client knows of, in order of arrival
   const Inferior* find(Pid pid) const;
-  std::vector<Tid> threads(Pid pid) const;      // ascending
+  std::vector<Tid> threads(Pid pid) const;  // ascending
   const Thread* find(Tid tid) const;
   std::optional<Pid> process_of(Tid tid) const;
 
@@ -127,7 +127,7 @@ class Engine {
   // reported; a program that is at rest stops with SIGINT at its next resume.
   Result<void> interrupt(std::optional<Tid> prefer);
   void forget_interrupt() { interrupt_owed_ = false; }  // whoever asked for it has left
-  bool any_resumed() const;  // some thread runs, in the client's eyes
+  bool any_resumed() const;                             // some thread runs, in the client's eyes
 
   // ---- state of threads ------------------------------------------------------------------------
   // Errors: thread_gone; refused when the thread runs.
@@ -161,7 +161,6 @@ class Engine {
   std::optional<std::chrono::milliseconds> poll_after() const;
 
  private:
-
   // engine.cc: events in, state settled.
   void on_wait(const WaitResult& result);
   void on_unknown(const WaitResult& result);
@@ -263,13 +262,13 @@ class Engine {
   std::map<Pid, std::unique_ptr<Inferior>> processes_;
   std::vector<Pid> order_;  // of arrival
   std::unordered_map<Tid, Thread*> threads_;
-  std::deque<WaitResult> deaths_;  // waited for in the middle of something else
-  std::vector<Tid> orphaned_;      // children disowned; looked at when nothing is being walked
+  std::deque<WaitResult> deaths_;   // waited for in the middle of something else
+  std::vector<Tid> orphaned_;       // children disowned; looked at when nothing is being walked
   std::map<Tid, int> early_stops_;  // statuses of threads whose parent has not told of them yet
 
   bool non_stop_ = false;
-  bool more_events_ = false;   // the last drain ended before there was nothing left
-  bool gate_ = false;          // all-stop: a report is ready or being made ready, nothing is resumed
+  bool more_events_ = false;  // the last drain ended before there was nothing left
+  bool gate_ = false;         // all-stop: a report is ready or being made ready, nothing is resumed
   bool interrupt_owed_ = false;  // all-stop: a Ctrl-C has not been answered with its own stop
   std::deque<StopReport> reports_;
   std::string console_;

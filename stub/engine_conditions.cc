@@ -11,7 +11,6 @@
 namespace stub {
 namespace {
 
-
 class ConditionRegisters final : public rsp::AgentRegisters {
  public:
   ConditionRegisters(Tracee& tracee, const Thread& thread)

@@ -31,17 +31,16 @@ void Engine::on_event(Thread& thread, PtraceEvent event) {
   settle(thread);  // an event of a newer kernel that we did not ask for
 }
 
-// The new thread has been seized by the kernel; its first stop may have come already. A clone without
-// CLONE_THREAD is a process of its own, whatever the event is called.
+// The new thread has been seized by the kernel; its first stop may have come already. A clone
+// without CLONE_THREAD is a process of its own, whatever the event is called.
 void Engine::on_clone(Thread& parent, Tid child) {
   const auto status = proc_fs::status(child);
-  if (status && status->tgid != parent.process->pid)
-    return on_fork(parent, status->tgid, false);
+  if (status && status->tgid != parent.process->pid) return on_fork(parent, status->tgid, false);
   Thread& created = add_thread(*parent.process, child);
   created.want = Want::run;
   const auto option = thread_options_.find(parent.tid);
-  const bool cloned_report = option != thread_options_.end() &&
-                             (option->second & thread_option_clone) != 0;
+  const bool cloned_report =
+      option != thread_options_.end() && (option->second & thread_option_clone) != 0;
   if (option != thread_options_.end()) thread_options_[child] = option->second;
   if (cloned_report) {
     created.want = Want::hold;
@@ -74,9 +73,9 @@ void Engine::deaths_or_stop(const WaitResult& result) {
     on_wait(result);
 }
 
-// The child of a fork has a copy of our bytes in its memory (the area is not copied), the child of a
-// vfork runs on its parent's. A child the client does not follow is let go at its first stop, clean;
-// a vfork child only at its exec, because the sites it may run into stay in for the parent.
+// The child of a fork has a copy of our bytes in its memory (the area is not copied), the child of
+// a vfork runs on its parent's. A child the client does not follow is let go at its first stop,
+// clean; a vfork child only at its exec, because the sites it may run into stay in for the parent.
 void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   Inferior& origin = *parent.process;
   const bool followed = !origin.hidden && (vfork ? interest_.vfork : interest_.fork);
@@ -167,7 +166,8 @@ void Engine::forget_exited(Thread& thread, const WaitStatus& status) {
   remove_thread(thread);
   if (told) {
     const auto* exited = std::get_if<Exited>(&status);
-    reports_.push_back({process.pid, tid,
+    reports_.push_back({process.pid,
+                        tid,
                         {.kind = StopKind::thread_exited,
                          .value = exited ? static_cast<std::uint64_t>(exited->code) : 0}});
     if (!non_stop_) close_gate();
@@ -250,8 +250,8 @@ void Engine::remove_process(Inferior& gone) {
   if (lane_was_busy) advance_in_place(*space);
 }
 
-// A process we have no business with any more: nothing of ours is left in its memory, and it runs on
-// untraced. Threads that cannot stop now (asleep in vfork) are let go when they do.
+// A process we have no business with any more: nothing of ours is left in its memory, and it runs
+// on untraced. Threads that cannot stop now (asleep in vfork) are let go when they do.
 void Engine::let_go(Inferior& process) {
   if (process.space->users.size() == 1) process.space->sites.restore_all(process.pid);
   process.hidden = true;
@@ -267,8 +267,8 @@ void Engine::let_go(Inferior& process) {
   if (process.threads.empty()) remove_process(process);
 }
 
-// A leader that has called pthread_exit stays as a zombie until its threads are gone; it cannot stop
-// and is no thread any more for the client.
+// A leader that has called pthread_exit stays as a zombie until its threads are gone; it cannot
+// stop and is no thread any more for the client.
 void Engine::check_zombie_leaders() {
   std::vector<Thread*> zombies;
   for (auto& [pid, process] : processes_) {

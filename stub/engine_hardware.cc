@@ -46,8 +46,8 @@ void Engine::hit_hardware(Thread& thread) {
   finish_step(thread);
 }
 
-Result<void> Engine::insert_hardware(Pid pid, rsp::PointType type, Address at,
-                                     std::uint64_t length, SiteProgram program) {
+Result<void> Engine::insert_hardware(Pid pid, rsp::PointType type, Address at, std::uint64_t length,
+                                     SiteProgram program) {
   const Inferior* known = find(pid);
   if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   auto inserted = known->space->hardware.insert(type, at, length, std::move(program));

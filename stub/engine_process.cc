@@ -122,8 +122,7 @@ bool Engine::pump(const std::function<bool()>& done, int milliseconds) {
 void Engine::adopt_launched(Pid pid) {
   const Tid tid = leader_of(pid);
   const auto regs = tracee_.registers(tid);
-  Inferior& launched =
-      add_process(pid, new_space(regs ? regs->mode() : x86::Mode::amd64));
+  Inferior& launched = add_process(pid, new_space(regs ? regs->mode() : x86::Mode::amd64));
   launched.origin = Inferior::Origin::launched;
   launched.lifetime = Lifetime::exit_kill;
   Thread& leader = add_thread(launched, tid);
@@ -170,8 +169,7 @@ Result<void> Engine::attach(Pid pid) {
   const bool gate_before = gate_;
   gate_ = !non_stop_;
   if (auto seized = seize_all(attached); !seized) {
-    const int error =
-        seized.error().code == Errc::thread_gone ? ESRCH : seized.error().sys_errno;
+    const int error = seized.error().code == Errc::thread_gone ? ESRCH : seized.error().sys_errno;
     if (process(pid) != nullptr) remove_process(attached);
     gate_ = gate_before;
     return fail(Errc::refused, cannot_attach(raw(pid), error), error);
@@ -209,8 +207,8 @@ void Engine::detach_thread(Thread& thread) {
   unload_hardware(thread);
   const int signal = thread.signal != 0 ? thread.signal : thread.stop_signal;
   const bool deliver =
-      signal != SIGTRAP && (!program_signals_ || program_signals_->test(
-                                                     static_cast<std::size_t>(signal)));
+      signal != SIGTRAP &&
+      (!program_signals_ || program_signals_->test(static_cast<std::size_t>(signal)));
   (void)tracee_.detach(thread.tid, deliver ? signal : 0);
 }
 

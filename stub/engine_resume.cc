@@ -30,8 +30,7 @@ void Engine::queue_stop(Thread& thread, Stop stop) {
   thread.stop_request.reset();
   reports_.push_back({thread.process->pid, thread.tid, std::move(stop)});
   if (!non_stop_) close_gate();
-  if (!thread.process->space->in_place.queue.empty())
-    advance_in_place(*thread.process->space);
+  if (!thread.process->space->in_place.queue.empty()) advance_in_place(*thread.process->space);
 }
 
 // A child that the client will never hear of now is let go, or let run.
@@ -129,11 +128,10 @@ void Engine::hold_after(const StopReport& report, Thread* stopped) {
   if (non_stop_) return;
   gate_ = false;
   // Only its own stop answers a Ctrl-C: gdb, in the middle of a step or of a condition it evaluates
-  // itself, goes on after any other and would never stop (GDB manual, "Interrupts": an interrupt of a
-  // stopped program takes effect when it is resumed).
+  // itself, goes on after any other and would never stop (GDB manual, "Interrupts": an interrupt of
+  // a stopped program takes effect when it is resumed).
   const auto kind = report.stop.kind;
-  if (report.stop.interrupt || kind == StopKind::process_exited ||
-      kind == StopKind::process_killed)
+  if (report.stop.interrupt || kind == StopKind::process_exited || kind == StopKind::process_killed)
     interrupt_owed_ = false;
   std::erase_if(reports_, [&](const StopReport& other) {
     if (!other.stop.interrupt) return false;
@@ -243,9 +241,10 @@ bool Engine::any_resumed() const {
   return false;
 }
 
-// gdbserver, asked with `?` by a client that switches to non-stop right after `--attach`, tells of the
-// leader alone, and gdb takes all other threads for running (told of several stops in that moment,
-// gdb 13 fails an assertion of its own). So they do run: in non-stop, attaching stops nobody.
+// gdbserver, asked with `?` by a client that switches to non-stop right after `--attach`, tells of
+// the leader alone, and gdb takes all other threads for running (told of several stops in that
+// moment, gdb 13 fails an assertion of its own). So they do run: in non-stop, attaching stops
+// nobody.
 void Engine::release_bystanders() {
   for (auto& [pid, process] : processes_) {
     const auto untouched = [](const auto& entry) {

@@ -4,10 +4,7 @@
 #include "stub/engine.h"
 
 namespace stub {
-namespace {
-
-
-}  // namespace
+namespace {}  // namespace
 
 // ---- registers ---------------------------------------------------------------------------------
 

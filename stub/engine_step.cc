@@ -60,8 +60,8 @@ void Engine::begin_in_place(Thread& thread, Site& site) {
   advance_in_place(*thread.process->space);
 }
 
-// Called at every stop while somebody waits for the lane: once all other threads of the address space
-// are at rest, the byte is lifted and the first in the queue takes one step.
+// Called at every stop while somebody waits for the lane: once all other threads of the address
+// space are at rest, the byte is lifted and the first in the queue takes one step.
 void Engine::advance_in_place(AddressSpace& space) {
   InPlaceStep& lane = space.in_place;
   while (!lane.lifted && !lane.queue.empty()) {
@@ -69,9 +69,8 @@ void Engine::advance_in_place(AddressSpace& space) {
     Site* site = stepping != nullptr && stepping->passed_site
                      ? space.sites.find(*stepping->passed_site)
                      : nullptr;
-    const bool due = site != nullptr && stepping->want != Want::hold &&
-                     !stepping->stop_pending && !stepping->running &&
-                     !stepping->process->exiting &&
+    const bool due = site != nullptr && stepping->want != Want::hold && !stepping->stop_pending &&
+                     !stepping->running && !stepping->process->exiting &&
                      (!gate_ || stepping->process->hidden);
     if (!due) {
       lane.queue.pop_front();

@@ -34,8 +34,8 @@ x86::GeneralRegisters restart_state(x86::GeneralRegisters regs, Address site) {
   return regs;
 }
 
-// The same place in the program's execution: all that an instruction can see. The resume flag is set
-// or clear depending on how the kernel came by the frame, orig_rax is not the program's.
+// The same place in the program's execution: all that an instruction can see. The resume flag is
+// set or clear depending on how the kernel came by the frame, orig_rax is not the program's.
 bool same_state(x86::GeneralRegisters a, x86::GeneralRegisters b) {
   a.orig_rax = b.orig_rax = 0;
   a.eflags &= ~x86::resume_flag;
@@ -72,9 +72,10 @@ void Engine::on_stop(Thread& thread, const WaitStatus& status) {
   if (lane_was_busy) advance_in_place(*space);
 }
 
-// The kernel takes an interrupt before a SIGTRAP that is queued already (kernel/signal.c, get_signal:
-// do_jobctl_trap comes before dequeue_synchronous_signal). The instruction that raised it has been
-// executed, so the thread is let run on to that stop, which it reaches without executing another.
+// The kernel takes an interrupt before a SIGTRAP that is queued already (kernel/signal.c,
+// get_signal: do_jobctl_trap comes before dequeue_synchronous_signal). The instruction that raised
+// it has been executed, so the thread is let run on to that stop, which it reaches without
+// executing another.
 bool Engine::trap_comes_first(Thread& thread, const WaitStatus& status) {
   if (!std::holds_alternative<InterruptStop>(status) && !std::holds_alternative<GroupStop>(status))
     return false;
@@ -114,11 +115,10 @@ bool Engine::make_canonical(Thread& thread, const WaitStatus& status, StopFacts&
   if (left && slot_was_taken_away(thread, pc)) facts.slot_lost = true;
   if (left && left->progress == x86::Progress::unfinished) return finish_in_slot(thread);
   thread.slot_run.reset();
-  const bool is_trap =
-      std::holds_alternative<SignalStop>(status) && thread.stop_signal == SIGTRAP;
+  const bool is_trap = std::holds_alternative<SignalStop>(status) && thread.stop_signal == SIGTRAP;
   if (left && left->progress != x86::Progress::lost) {
-    facts.slot_finished = (is_trap && left->at_end) ||
-                          (facts.slot_lost && left->progress == x86::Progress::done);
+    facts.slot_finished =
+        (is_trap && left->at_end) || (facts.slot_lost && left->progress == x86::Progress::done);
     if (left->progress == x86::Progress::not_started) thread.passed_site = left->site;
     if (left->progress == x86::Progress::done && left->is_syscall &&
         awaits_restart(*thread.general)) {
@@ -140,8 +140,8 @@ bool Engine::finish_in_slot(Thread& thread) {
   return false;
 }
 
-// The slot itself could not be executed: the program has unmapped the area, changed its protection or
-// mapped over it. That fault is ours; the thread goes on through another area.
+// The slot itself could not be executed: the program has unmapped the area, changed its protection
+// or mapped over it. That fault is ours; the thread goes on through another area.
 bool Engine::slot_was_taken_away(const Thread& thread, Address slot_pc) {
   if (thread.stop_signal != SIGSEGV) return false;
   const auto info = tracee_.siginfo(thread.tid);
@@ -155,8 +155,8 @@ bool Engine::slot_was_taken_away(const Thread& thread, Address slot_pc) {
   return true;
 }
 
-// Faults name the address of the instruction in si_addr (SIGILL, SIGFPE, SIGTRAP): the program is to
-// see its own.
+// Faults name the address of the instruction in si_addr (SIGILL, SIGFPE, SIGTRAP): the program is
+// to see its own.
 void Engine::repair_siginfo(Thread& thread, Address slot_pc) {
   auto info = tracee_.siginfo(thread.tid);
   if (!info || info->si_code <= 0) return;

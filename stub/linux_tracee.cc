@@ -1,8 +1,8 @@
 // ptrace as the daemon uses it.
 //
-// Threads are always seized, never PTRACE_ATTACHed: SEIZE does not stop the thread, PTRACE_INTERRUPT
-// stops it without a signal that anybody could see or lose, and group-stops can be listened to
-// (ptrace(2), "PTRACE_SEIZE", "Group-stop").
+// Threads are always seized, never PTRACE_ATTACHed: SEIZE does not stop the thread,
+// PTRACE_INTERRUPT stops it without a signal that anybody could see or lose, and group-stops can be
+// listened to (ptrace(2), "PTRACE_SEIZE", "Group-stop").
 //
 // Memory is copied by process_vm_readv first: one system call whatever the length, no file handle.
 // What it cannot read (PROT_NONE and execute-only pages, which the ptrace rules allow a debugger to
@@ -173,8 +173,8 @@ Result<std::uint64_t> LinuxTracee::event_message(Tid tid) {
 
 Result<std::uint64_t> LinuxTracee::signal_mask(Tid tid) {
   std::uint64_t mask = 0;
-  if (auto done = request(PTRACE_GETSIGMASK, tid, kernel_sigset_size, pointer(mask),
-                          "PTRACE_GETSIGMASK");
+  if (auto done =
+          request(PTRACE_GETSIGMASK, tid, kernel_sigset_size, pointer(mask), "PTRACE_GETSIGMASK");
       !done)
     return tl::unexpected(done.error());
   return mask;
@@ -300,8 +300,7 @@ bool LinuxTracee::read_as_program(Pid pid, Address from, std::span<std::byte> to
 bool LinuxTracee::write_as_program(Pid pid, Address to, std::span<const std::byte> from) {
   iovec local{const_cast<std::byte*>(from.data()), from.size()};
   iovec remote{reinterpret_cast<void*>(to.value()), from.size()};
-  return process_vm_writev(raw(pid), &local, 1, &remote, 1, 0) ==
-         static_cast<ssize_t>(from.size());
+  return process_vm_writev(raw(pid), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(from.size());
 }
 
 bool LinuxTracee::read_pieces(Pid pid, std::span<const Piece> pieces) {
@@ -314,8 +313,7 @@ bool LinuxTracee::read_pieces(Pid pid, std::span<const Piece> pieces) {
     remote[i] = {reinterpret_cast<void*>(pieces[i].from.value()), pieces[i].to.size()};
     total += pieces[i].to.size();
   }
-  const ssize_t got =
-      process_vm_readv(raw(pid), local, pieces.size(), remote, pieces.size(), 0);
+  const ssize_t got = process_vm_readv(raw(pid), local, pieces.size(), remote, pieces.size(), 0);
   if (got == static_cast<ssize_t>(total)) return true;
   for (const Piece& piece : pieces)  // execute-only pages and the like
     if (read_memory(pid, piece.from, std::as_writable_bytes(piece.to)) != piece.to.size())

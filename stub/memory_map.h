@@ -50,7 +50,8 @@ std::optional<Gap> find_gap_at(std::span<const Mapping> mappings, Address addres
 
 // A page-aligned place for `size` bytes (rounded up to pages) of code that `text` and what it
 // refers to can reach with 32-bit displacements, or nullopt. `lowest` is the kernel's
-// vm.mmap_min_addr; `mappings` are sorted by start and may overlap. Where in the gap, and which gap, is explained in memory_map.cc.
+// vm.mmap_min_addr; `mappings` are sorted by start and may overlap. Where in the gap, and which
+// gap, is explained in memory_map.cc.
 std::optional<Address> find_gap_near(std::span<const Mapping> mappings, Address text,
                                      std::uint64_t size, x86::Mode mode,
                                      Address lowest = Address(0x10000));

@@ -73,7 +73,8 @@ std::vector<Pid> processes();
 Result<std::string> comm(Tid tid);
 // The saved auxiliary vector as the kernel made it at exec: pairs of words of the program's size.
 Result<std::vector<std::byte>> auxv(Pid pid);
-// The value of the first entry of that type (AT_* of <elf.h>, getauxval(3)); entries are of two words.
+// The value of the first entry of that type (AT_* of <elf.h>, getauxval(3)); entries are of two
+// words.
 std::optional<std::uint64_t> auxv_value(std::span<const std::byte> auxv, std::size_t word_size,
                                         std::uint64_t type);
 // The arguments; one element per argument, the final NULs removed. Empty for kernel threads.
@@ -83,7 +84,8 @@ Result<std::vector<std::string>> environ(Pid pid);
 // The executable's name as the process itself would write it: seen from its own root directory, so
 // that it can be opened by a vFile:open after vFile:setfs. Ends in " (deleted)" when unlinked.
 Result<std::string> executable(Pid pid);
-// Size of a pointer in bytes, 4 or 8, by the ELF class of the running executable. exec may change it.
+// Size of a pointer in bytes, 4 or 8, by the ELF class of the running executable. exec may change
+// it.
 Result<std::size_t> word_size(Pid pid);
 
 // vm.mmap_min_addr, 64 KiB when it cannot be read.

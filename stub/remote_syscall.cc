@@ -90,8 +90,7 @@ Result<void> RemoteSyscall::step_over_instruction() {
       break;
     }
     const auto regs = tracee_.registers(tid_);
-    if (regs && std::holds_alternative<SignalStop>(status) &&
-        regs->pc() == at_ + syscall_length)
+    if (regs && std::holds_alternative<SignalStop>(status) && regs->pc() == at_ + syscall_length)
       return {};
   }
   usable_ = !death_;

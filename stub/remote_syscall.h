@@ -1,12 +1,13 @@
 // System calls executed by a stopped thread of the inferior, for the stub.
 //
-// The thread is sent to an existing `syscall` instruction (the vDSO has one; no code is written), is
-// single-stepped over it, and gets back exactly what it had: registers with orig_rax, so that a call
-// that the stop had interrupted still restarts, signal mask, and the siginfo of the signal it was
-// about to receive. All signals are masked meanwhile except SIGTRAP, whose forced delivery by the
-// trap flag would otherwise reset the program's handler (kernel/signal.c, force_sig_info_to_task).
-// Single-stepping is used rather than PTRACE_SYSCALL because the stop it ends in is a signal stop:
-// only on the way out of one does the kernel look at orig_rax and restart an interrupted call.
+// The thread is sent to an existing `syscall` instruction (the vDSO has one; no code is written),
+// is single-stepped over it, and gets back exactly what it had: registers with orig_rax, so that a
+// call that the stop had interrupted still restarts, signal mask, and the siginfo of the signal it
+// was about to receive. All signals are masked meanwhile except SIGTRAP, whose forced delivery by
+// the trap flag would otherwise reset the program's handler (kernel/signal.c,
+// force_sig_info_to_task). Single-stepping is used rather than PTRACE_SYSCALL because the stop it
+// ends in is a signal stop: only on the way out of one does the kernel look at orig_rax and restart
+// an interrupted call.
 #pragma once
 
 #include <array>
@@ -19,8 +20,8 @@ namespace stub {
 
 class RemoteSyscall {
  public:
-  // `at` is the address of a `syscall` instruction (amd64) or `int $0x80` (i386). The thread must be
-  // in a ptrace stop and must not be executing a system call that sleeps without restart.
+  // `at` is the address of a `syscall` instruction (amd64) or `int $0x80` (i386). The thread must
+  // be in a ptrace stop and must not be executing a system call that sleeps without restart.
   RemoteSyscall(Tracee& tracee, Tid tid, x86::Mode mode, Address at);
   ~RemoteSyscall();
   RemoteSyscall(const RemoteSyscall&) = delete;

@@ -119,8 +119,8 @@ Reply Session::resume(std::span<const ResumeAction> actions) {
   return error_reply(resumed ? Error{Errc::refused, 0, "Nothing to resume"} : resumed.error());
 }
 
-// 0x03 has no reply. Where no resume is waiting for a stop it came too late: gdb counts on it taking
-// effect at the next resume, LLDB takes the stop that is on its way for the answer.
+// 0x03 has no reply. Where no resume is waiting for a stop it came too late: gdb counts on it
+// taking effect at the next resume, LLDB takes the stop that is on its way for the answer.
 void Session::interrupt() {
   if (engine_.non_stop() || connection_.awaiting_stop || !connection_.lldb)
     (void)engine_.interrupt(connection_.general_thread);

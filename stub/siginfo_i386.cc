@@ -1,7 +1,7 @@
 // si_signo, si_errno and si_code stand first in both layouts. What follows is a union that si_code
-// and, for what the kernel sends, si_signo tell apart (kernel/signal.c, siginfo_layout); both layouts
-// have the same members in the same order, but pointers, longs and clock_t are 4 bytes wide in the
-// i386 one and nothing there is aligned to more.
+// and, for what the kernel sends, si_signo tell apart (kernel/signal.c, siginfo_layout); both
+// layouts have the same members in the same order, but pointers, longs and clock_t are 4 bytes wide
+// in the i386 one and nothing there is aligned to more.
 #include "stub/siginfo_i386.h"
 
 #include <cstdint>

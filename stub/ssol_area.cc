@@ -29,9 +29,8 @@ const Slot* SsolAreas::at(Address pc) const {
 }
 
 bool SsolAreas::contains(Address pc) const {
-  return at(pc) != nullptr || std::any_of(ranges_.begin(), ranges_.end(), [&](const Range& range) {
-           return inside(range, pc);
-         });
+  return at(pc) != nullptr || std::any_of(ranges_.begin(), ranges_.end(),
+                                          [&](const Range& range) { return inside(range, pc); });
 }
 
 Slot* SsolAreas::find(Address site, const x86::Instruction& instruction, x86::Ending ending) {

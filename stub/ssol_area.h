@@ -1,17 +1,17 @@
 // The single-step-out-of-line areas of one address space: which slot holds what.
 //
 // A slot belongs to a site and serves all threads at once, because it holds no per-thread state. An
-// area is a mapping of the inferior, read-execute, that nobody but the stub may change; what is in it
-// is the inferior's all the same and is checked before each use (see step_over.cc). This class is the
-// stub's own record and touches no memory.
+// area is a mapping of the inferior, read-execute, that nobody but the stub may change; what is in
+// it is the inferior's all the same and is checked before each use (see step_over.cc). This class
+// is the stub's own record and touches no memory.
 //
-// A removed site keeps its slot: clients take a breakpoint out and put it back all the time, and the
-// same instruction at the same address needs the same code. Only when slots run out are those of
-// removed sites retired. Boosted threads leave a slot silently, so a retired slot may still be
+// A removed site keeps its slot: clients take a breakpoint out and put it back all the time, and
+// the same instruction at the same address needs the same code. Only when slots run out are those
+// of removed sites retired. Boosted threads leave a slot silently, so a retired slot may still be
 // executing: it carries the epoch of its retirement, and is free when every thread has been seen
-// stopped since (all stops are made canonical, hence outside). The same goes for an area the program
-// has taken away: a thread may be about to execute at an address of it, so no new area may lie there
-// before every thread has been seen elsewhere.
+// stopped since (all stops are made canonical, hence outside). The same goes for an area the
+// program has taken away: a thread may be about to execute at an address of it, so no new area may
+// lie there before every thread has been seen elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +27,12 @@
 namespace stub {
 
 struct Slot {
-  Address address;                // of the slot
-  Address site;                   // whose instruction it runs
+  Address address;  // of the slot
+  Address site;     // whose instruction it runs
   x86::Instruction instruction;
   x86::SlotCode code;
   x86::Ending ending = x86::Ending::trap;
-  bool substitute = false;        // the other ending could not be made
+  bool substitute = false;  // the other ending could not be made
 };
 
 class SsolAreas {
@@ -43,14 +43,14 @@ class SsolAreas {
   };
 
   bool contains(Address pc) const;
-  // The slot that holds `pc`, also one of an area that has been dropped; nothing for a PC in no area
-  // or in a slot never used.
+  // The slot that holds `pc`, also one of an area that has been dropped; nothing for a PC in no
+  // area or in a slot never used.
   const Slot* at(Address pc) const;
 
   // The slot made for this site, instruction and ending, if there is one.
   Slot* find(Address site, const x86::Instruction& instruction, x86::Ending ending);
-  // The next free slot within reach of `site` (+-2 GiB with a margin; anywhere when `near` is false).
-  // nullopt: a new area is needed there.
+  // The next free slot within reach of `site` (+-2 GiB with a margin; anywhere when `near` is
+  // false). nullopt: a new area is needed there.
   std::optional<Address> free_slot(Address site, bool near);
   // Gives a slot that free_slot() has just returned its content.
   Slot& occupy(const Slot& content);

@@ -85,9 +85,8 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
       return StepOutcome::site_changed;
     }
     const auto code = std::span(slot->code.bytes).first(slot->code.size);
-    if (result == Check::slot_gone ||
-        tracee_.write_memory(thread.process->pid, slot->address, std::as_bytes(code)) !=
-            code.size()) {
+    if (result == Check::slot_gone || tracee_.write_memory(thread.process->pid, slot->address,
+                                                           std::as_bytes(code)) != code.size()) {
       thread.process->space->areas.drop(slot->address);
       slot = nullptr;
     } else {
@@ -122,8 +121,7 @@ StepOver::Check StepOver::check(Thread& thread, const Site& site, const Slot& sl
       Tracee::Piece{site.address, std::span(text).first(site.length)},
       Tracee::Piece{slot.address, std::span(code).first(slot.code.size)},
       Tracee::Piece{thread.rseq_area.value_or(Address()) + rseq_cs_offset, sequence}};
-  const bool all =
-      thread.rseq_area && tracee_.read_pieces(thread.process->pid, pieces);
+  const bool all = thread.rseq_area && tracee_.read_pieces(thread.process->pid, pieces);
   if (!all && !tracee_.read_pieces(thread.process->pid, std::span(pieces).first(2)))
     return slot_is_readable(thread, slot) ? Check::text_gone : Check::slot_gone;
   const Address descriptor(std::bit_cast<std::uint64_t>(sequence));
@@ -156,8 +154,9 @@ bool StepOver::in_restartable_sequence(const Thread& thread, Address descriptor,
          at.value() - section.start < section.length;
 }
 
-// Preference: within reach with the wanted ending; within reach but ending in a trap; anywhere, which
-// may take a scratch register. An instruction that leaves for good has no trap form: it is stepped.
+// Preference: within reach with the wanted ending; within reach but ending in a trap; anywhere,
+// which may take a scratch register. An instruction that leaves for good has no trap form: it is
+// stepped.
 Slot* StepOver::slot_for(Thread& thread, Site& site, const x86::Instruction& instruction,
                          x86::Ending ending) {
   AddressSpace& space = *thread.process->space;
@@ -227,8 +226,8 @@ std::optional<StepOver::Left> StepOver::leave_slot(Thread& thread, const Address
   left.is_syscall = x86::is_syscall(slot->instruction);
   const auto scratch = thread.slot_run ? thread.slot_run->saved_scratch : std::nullopt;
   InferiorMemory memory(tracee_, thread);
-  const auto result = x86::canonical(slot->instruction, slot->code, slot->site, slot->address,
-                                     regs, scratch, memory);
+  const auto result = x86::canonical(slot->instruction, slot->code, slot->site, slot->address, regs,
+                                     scratch, memory);
   left.progress = result.progress;
   left.at_end = result.at_ending;
   repair_x87_pointer(thread, *slot);

@@ -2,9 +2,9 @@
 //
 // The plan was chosen when the site was inserted (arch/step_plan.h). Here it is carried out on a
 // stopped thread: either its registers are those after the instruction (emulated), or its PC is put
-// into a slot. The way back is leave_slot(): at every stop, of whatever kind, a PC inside an area is
-// turned into what the program would see had the instruction run (or not yet run) in place, before
-// anybody looks at the registers.
+// into a slot. The way back is leave_slot(): at every stop, of whatever kind, a PC inside an area
+// is turned into what the program would see had the instruction run (or not yet run) in place,
+// before anybody looks at the registers.
 //
 // The inferior may have rewritten its text, scribbled over a slot or unmapped the area at any time.
 // So the bytes at the site and in the slot are compared with ours before each use, in one system
@@ -33,8 +33,9 @@ class StepOver {
  public:
   explicit StepOver(Tracee& tracee) : tracee_(tracee) {}
 
-  // Prepares `thread`, stopped at `site` with its general registers fetched. `must_stop`: control is
-  // wanted back right after the instruction (a client's step). Registers are changed, not written.
+  // Prepares `thread`, stopped at `site` with its general registers fetched. `must_stop`: control
+  // is wanted back right after the instruction (a client's step). Registers are changed, not
+  // written.
   StepOutcome prepare(Thread& thread, Site& site, bool must_stop);
 
   // After an in-place step of the site's instruction: no trace of the trap flag is left.
@@ -44,7 +45,7 @@ class StepOver {
   struct Left {
     Address site;
     x86::Progress progress = x86::Progress::lost;
-    bool at_end = false;      // stopped by the int3 behind the instruction
+    bool at_end = false;  // stopped by the int3 behind the instruction
     bool is_syscall = false;
   };
   std::optional<Left> leave_slot(Thread& thread, const AddressSpace& space);
@@ -61,7 +62,8 @@ class StepOver {
                   x86::Ending ending, bool near);
   std::optional<Address> free_slot(Thread& thread, Address site, bool near);
   void recycle(AddressSpace& space);
-  enum class Check : std::uint8_t { good,
+  enum class Check : std::uint8_t {
+    good,
     site_changed,
     slot_changed,
     slot_gone,    // the area was unmapped

@@ -10,17 +10,17 @@
 namespace stub {
 
 enum class StopKind : std::uint8_t {
-  signal,          // `signal` is about to be delivered; 0: stopped because the client asked
-  breakpoint,      // a software breakpoint of the client; PC is its address
-  hw_breakpoint,   // Z1
-  write_watch,     // Z2: `value` is the data address
-  access_watch,    // Z4
-  step,            // a step or range step is complete (SIGTRAP)
-  fork,            // `value` is the child's pid
+  signal,         // `signal` is about to be delivered; 0: stopped because the client asked
+  breakpoint,     // a software breakpoint of the client; PC is its address
+  hw_breakpoint,  // Z1
+  write_watch,    // Z2: `value` is the data address
+  access_watch,   // Z4
+  step,           // a step or range step is complete (SIGTRAP)
+  fork,           // `value` is the child's pid
   vfork,
   vfork_done,
-  exec,            // `path`
-  syscall_entry,   // `value` is the call's number
+  exec,           // `path`
+  syscall_entry,  // `value` is the call's number
   syscall_return,
   thread_created,  // QThreadEvents: the thread is the new one
   cloned,          // QThreadOptions: the thread is the parent, `value` the child's tid
@@ -34,7 +34,8 @@ struct Stop {
   StopKind kind = StopKind::signal;
   int signal = 0;  // host number
   std::uint64_t value = 0;
-  bool interrupt = false;  // the answer to a Ctrl-C: any other stop that is told first answers it too
+  bool interrupt =
+      false;  // the answer to a Ctrl-C: any other stop that is told first answers it too
   std::string path{};
 };
 

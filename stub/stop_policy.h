@@ -1,5 +1,5 @@
-// What to do about a stop: a pure function from facts to an action. No decision about a stop is taken
-// anywhere else.
+// What to do about a stop: a pure function from facts to an action. No decision about a stop is
+// taken anywhere else.
 //
 // The facts are gathered by Engine::on_stop() after the thread's PC has been made canonical; the
 // action is carried out by Engine::perform(). Each rule's reason stands at its row in the .cc, and
@@ -27,35 +27,35 @@ struct StopFacts {
   int si_code = 0;             // of a SIGTRAP
   SiteAt site = SiteAt::none;  // meaningful for an int3 trap
   bool site_for_client = false;
-  bool already_passed = false;    // the site was passed in exactly this state (Thread::passed_states)
-  bool slot_finished = false;     // the int3 behind a slot's instruction was reached, or was to be
-  bool slot_lost = false;         // the fault was that of fetching a slot's code
-  bool in_place_step = false;     // the thread was stepping over a site in place
-  bool hardware = false;          // a debug register of ours fired
-  bool stepped = false;           // resumed with the trap flag by us
+  bool already_passed = false;  // the site was passed in exactly this state (Thread::passed_states)
+  bool slot_finished = false;   // the int3 behind a slot's instruction was reached, or was to be
+  bool slot_lost = false;       // the fault was that of fetching a slot's code
+  bool in_place_step = false;   // the thread was stepping over a site in place
+  bool hardware = false;        // a debug register of ours fired
+  bool stepped = false;         // resumed with the trap flag by us
   Want want = Want::run;
-  bool inside_range = false;      // for Want::range: PC is still in it
-  bool stop_requested = false;    // by the client
-  bool passed_signal = false;     // QPassSignals has the signal
-  bool hidden = false;            // the process is not the client's
-  bool catching_syscalls = false; // this call is to be reported
+  bool inside_range = false;       // for Want::range: PC is still in it
+  bool stop_requested = false;     // by the client
+  bool passed_signal = false;      // QPassSignals has the signal
+  bool hidden = false;             // the process is not the client's
+  bool catching_syscalls = false;  // this call is to be reported
 };
 
 enum class Action : std::uint8_t {
-  go_on,             // as wanted, the signal (if any) dropped
-  deliver,           // go on with the signal
-  report_signal,     // the client decides about the signal
-  hit_site,          // evaluate the site's conditions
-  pass_site,         // step over the site without evaluating
-  back_up,           // PC-1, go on: the int3 was ours and is gone
-  finish_slot,       // the slot's instruction is done
-  finish_in_place,   // the in-place step is done
+  go_on,            // as wanted, the signal (if any) dropped
+  deliver,          // go on with the signal
+  report_signal,    // the client decides about the signal
+  hit_site,         // evaluate the site's conditions
+  pass_site,        // step over the site without evaluating
+  back_up,          // PC-1, go on: the int3 was ours and is gone
+  finish_slot,      // the slot's instruction is done
+  finish_in_place,  // the in-place step is done
   report_step,
   hit_hardware,      // evaluate the conditions of the point
   report_requested,  // the stop the client asked for
   report_syscall,
-  stay_stopped,      // job control: listen
-  handle_event,      // fork, vfork, clone, exec, vfork_done
+  stay_stopped,  // job control: listen
+  handle_event,  // fork, vfork, clone, exec, vfork_done
   handle_exit,
 };
 

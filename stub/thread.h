@@ -1,5 +1,5 @@
-// One thread of an inferior: what the kernel did to it, what the client wants of it, and where it is
-// in a step over a breakpoint.
+// One thread of an inferior: what the kernel did to it, what the client wants of it, and where it
+// is in a step over a breakpoint.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct Inferior;
 
 // What the client last asked of a thread.
 enum class Want : std::uint8_t {
-  hold,   // stopped, in the client's eyes
+  hold,  // stopped, in the client's eyes
   run,
   step,   // one instruction
   range,  // steps while `range_start <= pc < range_end`
@@ -35,20 +35,20 @@ struct Thread {
   Inferior* process = nullptr;
 
   // The kernel's side.
-  bool running = true;          // no stop has been seen since the last resume (or seize)
-  bool newborn = false;         // its first stop has not been seen
-  bool interrupted = false;     // PTRACE_INTERRUPT was sent and has not been answered by a stop
-  bool in_vfork_next = false;   // the next resume puts it to sleep until its vfork child execs
-  bool in_vfork = false;        // asleep until its child execs or exits; cannot answer an interrupt
-  bool group_stopped = false;   // stopped by job control: resuming means listening
-  bool in_syscall = false;      // between the entry and the exit stop of a caught system call
-  bool stepped = false;         // resumed with the trap flag
-  bool mid_syscall = false;     // stopped inside a system call: cannot be made to execute another
-  bool takes_signal = false;    // the stop is one that PTRACE_CONT can deliver a signal from
-  int signal = 0;               // delivered with the next resume
-  int sent_signal = 0;          // on its way from us by tgkill, to be delivered without a report
-  int stop_signal = 0;          // the program's own signal at this stop, not delivered yet
-  bool restarting = false;      // a system call was interrupted and the kernel will start it again
+  bool running = true;         // no stop has been seen since the last resume (or seize)
+  bool newborn = false;        // its first stop has not been seen
+  bool interrupted = false;    // PTRACE_INTERRUPT was sent and has not been answered by a stop
+  bool in_vfork_next = false;  // the next resume puts it to sleep until its vfork child execs
+  bool in_vfork = false;       // asleep until its child execs or exits; cannot answer an interrupt
+  bool group_stopped = false;  // stopped by job control: resuming means listening
+  bool in_syscall = false;     // between the entry and the exit stop of a caught system call
+  bool stepped = false;        // resumed with the trap flag
+  bool mid_syscall = false;    // stopped inside a system call: cannot be made to execute another
+  bool takes_signal = false;   // the stop is one that PTRACE_CONT can deliver a signal from
+  int signal = 0;              // delivered with the next resume
+  int sent_signal = 0;         // on its way from us by tgkill, to be delivered without a report
+  int stop_signal = 0;         // the program's own signal at this stop, not delivered yet
+  bool restarting = false;     // a system call was interrupted and the kernel will start it again
 
   // Registers, fetched when first needed after a stop, written back before the next resume.
   std::optional<x86::GeneralRegisters> general;
@@ -58,10 +58,10 @@ struct Thread {
   // The client's side.
   Want want = Want::hold;
   Address range_start, range_end;
-  std::optional<int> stop_request;   // the client asked for a stop: the signal to report it with
-  bool announce = false;             // new: report `create` at its first stop
-  bool stop_pending = false;         // a report of this thread waits in the engine's queue
-  std::optional<Stop> last_stop;     // what was last told to the client
+  std::optional<int> stop_request;  // the client asked for a stop: the signal to report it with
+  bool announce = false;            // new: report `create` at its first stop
+  bool stop_pending = false;        // a report of this thread waits in the engine's queue
+  std::optional<Stop> last_stop;    // what was last told to the client
 
   // Stepping over.
   std::optional<Address> passed_site;  // the site at PC has been dealt with: do not hit it again
@@ -71,7 +71,7 @@ struct Thread {
   // interrupted system call is about to restart. A hit in exactly such a state is not a new one.
   std::vector<x86::GeneralRegisters> passed_states;
   std::optional<Address> rseq_area;  // once known; a thread keeps its area for life
-  std::uint64_t seen_epoch = 0;  // of the last stop: it was outside all slots then
+  std::uint64_t seen_epoch = 0;      // of the last stop: it was outside all slots then
 };
 
 }  // namespace stub

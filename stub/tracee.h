@@ -1,8 +1,9 @@
-// The seam to the kernel. Everything the daemon does to a traced thread goes through this interface:
-// LinuxTracee is ptrace(2), FakeTracee in the tests is a script, so that each race becomes a test.
+// The seam to the kernel. Everything the daemon does to a traced thread goes through this
+// interface: LinuxTracee is ptrace(2), FakeTracee in the tests is a script, so that each race
+// becomes a test.
 //
-// Every call may find the thread gone; that is Errc::thread_gone (ESRCH), a change of state that the
-// next wait() explains, never a failure of the daemon.
+// Every call may find the thread gone; that is Errc::thread_gone (ESRCH), a change of state that
+// the next wait() explains, never a failure of the daemon.
 #pragma once
 
 #include <csignal>
@@ -41,10 +42,10 @@ class Tracee {
 
   // Attaching and letting go.
   virtual Result<void> seize(Tid tid, Lifetime lifetime) = 0;  // PTRACE_SEIZE; does not stop it
-  virtual Result<void> interrupt(Tid tid) = 0;       // PTRACE_INTERRUPT; the stop comes by wait()
+  virtual Result<void> interrupt(Tid tid) = 0;  // PTRACE_INTERRUPT; the stop comes by wait()
   virtual Result<void> resume(Tid tid, ResumeHow how, int signal) = 0;
   virtual Result<void> detach(Tid tid, int signal) = 0;
-  virtual Result<void> kill(Pid pid) = 0;            // SIGKILL to the process
+  virtual Result<void> kill(Pid pid) = 0;  // SIGKILL to the process
   // The next status change of any child, if there is one now (WNOHANG | __WALL).
   virtual std::optional<WaitResult> wait() = 0;
   // Waits for this thread alone (blocking). Only for stops that are certain to come at once.
@@ -73,12 +74,12 @@ class Tracee {
   virtual bool shares_memory(Pid a, Pid b) = 0;
   // Where the thread has registered its restartable-sequences area (rseq(2)), if it has.
   virtual std::optional<Address> rseq_area(Tid tid) = 0;
-  // Our options anew for a stopped thread, with PTRACE_O_SUSPEND_SECCOMP or without; false when that
-  // is not permitted.
+  // Our options anew for a stopped thread, with PTRACE_O_SUSPEND_SECCOMP or without; false when
+  // that is not permitted.
   virtual bool suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) = 0;
 
-  // Memory of a process, stopped or running. The number of bytes moved from the front: a short count
-  // says where the fault is. Breakpoint bytes are not masked here.
+  // Memory of a process, stopped or running. The number of bytes moved from the front: a short
+  // count says where the fault is. Breakpoint bytes are not masked here.
   virtual std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) = 0;
   virtual std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) = 0;
   // As the program itself could: page protections count, and it is all or nothing.

@@ -9,7 +9,14 @@
 namespace stub {
 
 // Values of PTRACE_EVENT_*; linux_tracee.cc asserts them.
-enum class PtraceEvent : int { fork = 1, vfork = 2, clone = 3, exec = 4, vfork_done = 5, stop = 128 };
+enum class PtraceEvent : int {
+  fork = 1,
+  vfork = 2,
+  clone = 3,
+  exec = 4,
+  vfork_done = 5,
+  stop = 128
+};
 
 struct Exited {
   int code;
@@ -26,15 +33,16 @@ struct SyscallStop {};
 struct EventStop {
   PtraceEvent event;
 };
-// PTRACE_EVENT_STOP with SIGTRAP: the answer to PTRACE_INTERRUPT, or the first stop of a new thread.
+// PTRACE_EVENT_STOP with SIGTRAP: the answer to PTRACE_INTERRUPT, or the first stop of a new
+// thread.
 struct InterruptStop {};
 // PTRACE_EVENT_STOP with a stopping signal: job control has stopped the whole process.
 struct GroupStop {
   int signal;
 };
 
-using WaitStatus = std::variant<Exited, Killed, SignalStop, SyscallStop, EventStop, InterruptStop,
-                                GroupStop>;
+using WaitStatus =
+    std::variant<Exited, Killed, SignalStop, SyscallStop, EventStop, InterruptStop, GroupStop>;
 
 inline WaitStatus decode_wait_status(int status) {
   if (WIFEXITED(status)) return Exited{WEXITSTATUS(status)};

@@ -300,8 +300,8 @@ TEST_CASE("in place: the tracer's trap flag is taken out of pushf's image and sy
   x86::GeneralRegisters regs{};
   regs.rsp = OneWord::base;
   regs.r11 = 0x346;
-  for (const std::span<const std::uint8_t> code : {std::span<const std::uint8_t>(pushf),
-                                                   std::span<const std::uint8_t>(push_word)}) {
+  for (const std::span<const std::uint8_t> code :
+       {std::span<const std::uint8_t>(pushf), std::span<const std::uint8_t>(push_word)}) {
     OneWord stack(0xffffffffffff0346);
     x86::hide_trap_flag(*x86::decode(code, x86::Mode::amd64), regs, stack);
     CHECK(stack.value() == 0xffffffffffff0246);

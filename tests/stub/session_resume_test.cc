@@ -38,7 +38,8 @@ TEST_CASE("session: while the program runs, memory is answered and a second resu
   CHECK(c.event().starts_with("T1e"));
 }
 
-TEST_CASE("session: an interrupt stops one thread with SIGINT; when nothing runs, the next resume") {
+TEST_CASE(
+    "session: an interrupt stops one thread with SIGINT; when nothing runs, the next resume") {
   Client c(2);
   CHECK(c.raw("\x03").empty());
   CHECK(c.ask("vCont;c").starts_with("T02"));
