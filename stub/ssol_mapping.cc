@@ -78,8 +78,12 @@ Result<SsolAreas::Range> map_at(RemoteSyscall& remote, x86::Mode mode, Address p
 // which the kernel puts where there is most room.
 std::optional<Address> find_place(const AddressSpace& space, std::vector<Mapping> taken,
                                   Address text, Reach reach, std::uint64_t size) {
-  for (const auto& range : space.areas.dropped())
-    taken.push_back({.start = range.start, .end = range.start + range.size});
+  for (const auto& range : space.areas.dropped()) {
+    Mapping gone;
+    gone.start = range.start;
+    gone.end = range.start + range.size;
+    taken.push_back(std::move(gone));
+  }
   std::ranges::sort(taken, {}, &Mapping::start);
   return find_gap_near(taken, reach == Reach::near ? text : *space.syscall_instruction, size,
                        space.mode, proc_fs::mmap_min_address());
