@@ -1,6 +1,7 @@
-// matrix LANE EVENT [NUMBER]: LANE is a way of stepping over an instruction (emulate, boost, trap,
-// in_place): site_LANE in lane_LANE() is such an instruction. EVENT is what happens around it. The
-// program checks every result and prints sums.
+// matrix LANE EVENT NUMBER [NEXT]: LANE is a way of stepping over an instruction (emulate, boost,
+// trap, in_place): site_LANE in lane_LANE() is such an instruction (matrix.S). EVENT is what
+// happens around it; NEXT is the program for the event exec, this one by default. The program
+// checks every result and prints sums.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -26,35 +27,11 @@ extern long raw_syscall(long number, long a, long b, long c), raw_clone(void*sta
 extern void fill(void* to, int byte, size_t size);
 extern char returns_five[], far_landing[];
 
-__asm__(
-    ".data\nfive: .quad 5\n.text\n"
-    // Every lane adds 5.
-    "lane_emulate: mov %rdi, %rax\n.globl site_emulate\nsite_emulate: jmp after_emulate\n  ud2\n"
-    ".globl after_emulate\nafter_emulate: add $5, %rax\n  ret\n"
-    "lane_boost: mov %rdi, %rax\n.globl site_boost\nsite_boost: add five(%rip), %rax\n"
-    ".globl after_boost\nafter_boost: nop\n  ret\n"
-    "lane_trap: mov %rdi, %rax\n  pushf\n.globl site_trap\nsite_trap: popf\n"
-    ".globl after_trap\nafter_trap: add $5, %rax\n  ret\n"
-    "lane_in_place: mov %rdi, %rax\n  mov %cs, %ecx\n  push %rcx\n  lea after_in_place(%rip), "
-    "%rdx\n"
-    "  push %rdx\n.globl site_in_place\nsite_in_place: lretq\n"
-    ".globl after_in_place\nafter_in_place: add $5, %rax\n  ret\n"
-    // With a bad argument they fault; with the register put right, they return 5.
-    "fault_emulate: mov %rsp, %rdx\n  mov %rdi, %rsp\n.globl site_fault_emulate\n"
-    "site_fault_emulate: push %rax\n  mov %rdx, %rsp\n  mov $5, %eax\n  ret\n"
-    ".globl site_fault_boost\nfault_boost:\nsite_fault_boost: mov (%rdi), %rax\n  ret\n"
-    ".globl site_fault_trap\nfault_trap:\nsite_fault_trap: call *(%rdi)\n  ret\n"
-    "returns_five: mov $5, %eax\n  ret\n"
-    "fault_in_place: mov %rsp, %rdx\n  mov %rdi, %rsp\n.globl site_fault_in_place\n"
-    "site_fault_in_place: lretq\nfar_landing: mov %rdx, %rsp\n  mov $5, %eax\n  ret\n"
-    "raw_syscall: mov %rdi, %rax\n  mov %rsi, %rdi\n  mov %rdx, %rsi\n  mov %rcx, %rdx\n"
-    "  xor %r10d, %r10d\n.globl site_syscall\nsite_syscall: syscall\n  ret\n"
-    // clone(VM|FS|FILES|SIGHAND|THREAD|SYSVSEM); the child calls what is on its stack and ends.
-    "raw_clone: mov $56, %eax\n  mov %rdi, %rsi\n  mov $0x50f00, %edi\n  xor %edx, %edx\n"
-    "  xor %r10d, %r10d\n  xor %r8d, %r8d\n.globl site_clone\nsite_clone: syscall\n"
-    "  test %rax, %rax\n  jnz 1f\n  pop %rax\n  call *%rax\n  mov $60, %eax\n  xor %edi, %edi\n"
-    "  syscall\n1: ret\n"
-    "fill: mov %esi, %eax\n  mov %rdx, %rcx\n.globl site_fill\nsite_fill: rep stosb\n  ret\n");
+#ifdef __x86_64__
+enum { pc = REG_RIP, sp = REG_RSP, argument = REG_RDI };
+#else
+enum { pc = REG_EIP, sp = REG_ESP, argument = REG_ECX };
+#endif
 
 static const struct Row {
   const char* name;
@@ -73,7 +50,7 @@ static volatile long at_site, at_after, stray, handled, wrong;
 
 __attribute__((noinline)) void ready(void) { __asm__ volatile(""); }
 
-static struct Range { uintptr_t start, end; } known[32];
+static struct Range { unsigned long start, end; } known[32];
 static int known_count;
 
 static void learn_text(void) {
@@ -88,7 +65,7 @@ static void learn_text(void) {
 }
 
 static void note_place(void* context) {
-  uintptr_t at = (uintptr_t)((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
+  uintptr_t at = (uintptr_t)((ucontext_t*)context)->uc_mcontext.gregs[pc];
   int found = 0;
   for (int i = 0; i < known_count; i++) found |= known[i].start <= at && at < known[i].end;
   if (!found) stray++;
@@ -163,18 +140,18 @@ static void during(void) {
   end_loops(1);
 }
 
-static uint64_t good[4];
+static uintptr_t good[4];
 static void on_fault(int n, siginfo_t* info, void* context) {
   (void)n;
   greg_t* regs = ((ucontext_t*)context)->uc_mcontext.gregs;
   handled++;
-  wrong += regs[REG_RIP] != (greg_t)row->fault_site;
+  wrong += regs[pc] != (greg_t)row->fault_site;
   wrong += (uintptr_t)info->si_addr > 16;
   wrong += (regs[REG_EFL] & 0x100) != 0;
   if (row->lane == lane_emulate || row->lane == lane_in_place) {
-    regs[REG_RSP] = (greg_t)&good[2];
+    regs[sp] = (greg_t)&good[2];
   } else {
-    regs[REG_RDI] = (greg_t)good;
+    regs[argument] = (greg_t)good;
   }
 }
 
@@ -247,10 +224,12 @@ static void* exec_again(void* unused) {
   (void)unused;
   char left[24];
   snprintf(left, sizeof left, "%ld", number - 1);
-  char* next[] = {arguments[0], arguments[1], arguments[2], left, NULL};
+  char* program = arguments[4] ? arguments[4] : arguments[0];
+  char* next[] = {program, arguments[1], arguments[2], left, arguments[4] ? arguments[0] : NULL,
+                  NULL};
   if (wrong) puts("wrong before exec");
   fflush(stdout);
-  raw_syscall(SYS_execve, (long)arguments[0], (long)next, (long)environ);
+  raw_syscall(SYS_execve, (long)program, (long)next, (long)environ);
   return NULL;
 }
 

@@ -6,7 +6,8 @@ import re
 import time
 
 from harness import NEVER, case, procfs
-from harness.text import Text, insert_all
+from harness.context import ALL_STOP, add
+from harness.text import Text, insert_all, vdso
 
 
 def started(t, words, address):
@@ -84,26 +85,24 @@ def in_library(t, words, starts, depth, least):
     run_through(t, client, words, sites)
 
 
-@case(timeout=120)
-def libc_sorting(t):
+def libc_sorting(t, program):
     """qsort and what it calls, with the program's own function in between."""
-    in_library(t, t.program("digest libc"), lambda pid, text, base: [text.dynamic_symbol("qsort")],
-               2, 200)
+    in_library(t, t.program(f"{program} libc"),
+               lambda pid, text, base: [text.dynamic_symbol("qsort")], 2, 200)
 
 
-@case(timeout=180)
-def libc_formatting(t):
+def libc_formatting(t, program):
     """printf and snprintf and what they call, two levels down: vfprintf's jump tables, buffers."""
-    in_library(t, t.program("digest libc"),
+    in_library(t, t.program(f"{program} libc"),
                lambda pid, text, base: [text.dynamic_symbol(name) for name in
                                         ("printf", "snprintf", "vfprintf", "vsnprintf")], 2, 1000)
 
 
-@case(timeout=120)
-def libc_copying(t):
+def libc_copying(t, program):
     """memcpy, memmove and memset as chosen for this processor: rep movs, SSE, AVX."""
-    words = t.program("digest libc")
+    words = t.program(f"{program} libc")
     chosen = Text(words[0])
+    word = 8 if chosen.elf.wide else 4
 
     def targets(pid, text, base):
         """What the pointers of the program's PLT lead to, where that is libc and no exported start."""
@@ -112,8 +111,8 @@ def libc_copying(t):
             if path != os.path.realpath(words[0]) or "x" in permissions:
                 continue
             data = procfs.peek(pid, start, end - start)
-            for at in range(0, len(data) - 7, 8):
-                offset = int.from_bytes(data[at:at + 8], "little") - base
+            for at in range(0, len(data) - word + 1, word):
+                offset = int.from_bytes(data[at:at + word], "little") - base
                 if any(first == offset for first, _ in text.functions):
                     found.append(offset)
         exported = {text.dynamic_symbol(name) for name in ("qsort", "printf", "snprintf", "write",
@@ -153,7 +152,37 @@ def sha256sum(t):
     whole_program(t, words, 1000)
 
 
-@case(timeout=120)
-def own_program(t):
+def own_program(t, program):
     """Hashing, copying, sorting, formatting, the PLT and the start-up code of one program."""
-    whole_program(t, t.program("digest own"), 250)
+    whole_program(t, t.program(f"{program} own"), 250)
+
+
+for size, built in (("", "digest"), ("i386_", "digest32")):
+    for function in (libc_sorting, libc_formatting, libc_copying, own_program):
+        add(f"everysite.{size}{function.__name__}",
+            lambda t, run=function, program=built: run(t, program), (ALL_STOP,), 180, None,
+            f"{built}: {function.__doc__}")
+
+
+@case()
+def i386_vdso(t):
+    """The way by which a 32-bit libc makes system calls (sysenter and syscall return to the vDSO,
+    wherever they stand), with signals that interrupt them."""
+    client = t.rsp(t.server("matrix32 boost during 60"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    client.ok("QPassSignals:1e")  # SIGUSR1
+    pid = client.server.inferior()
+    start, text = vdso(t, pid)
+    code = text.disassemble([text.function_at(text.dynamic_symbol("__kernel_vsyscall"))])
+    t.note("; ".join(" ".join(words.split()) for _, words in code))
+    t.equal(insert_all(client, [start + at for at, _ in code], NEVER), [], "sites refused")
+    libc = library(pid, "libc.so.6")
+    client.insert(mapped(pid, libc) + Text(libc).dynamic_symbol("_exit"))
+    t.equal(client.resume().kind, "T", "at the end")
+    hits, lanes = counted(client)
+    t.note(f"{hits} hits ({lanes})")
+    t.check(hits > 100, f"only {hits} hits")
+    stop = client.resume()
+    t.match(client.server.output(), "stray=0 wrong=0$", "what the program saw")
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")

@@ -8,7 +8,7 @@ import select
 import subprocess
 
 from harness import NEVER, Disconnected, case, instruction_offsets, procfs
-from harness.text import Text, insert_all
+from harness.text import Text, insert_all, vdso
 
 FAULTS = "04;05;08;0a;0b"  # SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGSEGV
 
@@ -193,12 +193,7 @@ def sites_in_the_vdso(t):
     clock = places(client)[1]
     if not clock:
         return t.note("no vDSO")
-    pid = client.server.inferior()
-    start, end = next((start, end) for start, end, _, _, path in procfs.maps(pid) if path == "[vdso]")
-    path = f"{t.directory}/vdso.so"
-    with open(path, "wb") as file:
-        file.write(procfs.peek(pid, start, end - start))
-    text = Text(path)
+    start, text = vdso(t, client.server.inferior())
     sites = [start + at for at in text.instructions([text.function_at(clock - start)])]
     t.equal(insert_all(client, sites, NEVER), [], "sites refused")
     t.note(f"{len(sites)} sites")

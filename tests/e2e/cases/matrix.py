@@ -1,5 +1,5 @@
 """Every way of stepping over an instruction against everything that can happen meanwhile, one case
-each: matrix.LANE_EVENT (programs/matrix.c)."""
+each: matrix.LANE_EVENT, and matrix.i386_LANE_EVENT for 32-bit programs (programs/matrix.c)."""
 
 import os
 import re
@@ -18,8 +18,13 @@ def insert_sites(client, lane, rest=NEVER):
         client.insert(client.address(symbol), rest=rest if symbol == f"site_{lane}" else NEVER)
 
 
+def words(t, lane, event, number):
+    program = "matrix32" if "i386" in t.entry.name else "matrix"
+    return t.program(f"{program} {lane} {event} {number}")
+
+
 def started(t, lane, event, number, rest=NEVER):
-    client = t.rsp(t.server(f"matrix {lane} {event} {number}"), handshake=True)
+    client = t.rsp(t.server(words(t, lane, event, number)), handshake=True)
     client.query()
     client.run_to("ready")
     client.ok(f"QPassSignals:{USR1};0b;14")  # SIGUSR1, SIGSEGV, SIGCHLD
@@ -43,7 +48,7 @@ def no_pc_of_ours(t, client):
     """No thread's pc lies in memory that the program did not map."""
     pid = client.server.inferior()
     for thread in client.threads():
-        pc = client.register_value("rip", thread)
+        pc = client.register_value("rip" if client.elf.wide else "eip", thread)
         path = next((path for start, end, _, _, path in procfs.maps(pid) if start <= pc < end), "none")
         t.check(path.startswith("/") or path == "[vdso]", f"pc {pc:#x} of {thread} in {path}")
 
@@ -109,7 +114,7 @@ def vfork(t, lane):
 
 def in_order_hidden(t, lane, event, number):
     """A client that did not ask for fork events is told of none."""
-    client = t.rsp(t.server(f"matrix {lane} {event} {number}"))
+    client = t.rsp(t.server(words(t, lane, event, number)))
     client.handshake("multiprocess+;swbreak+;vContSupported+")
     client.query()
     client.run_to("ready")
@@ -124,19 +129,29 @@ def clone(t, lane):
     in_order(t, client, client.resume())
 
 
-def exec_(t, lane):
-    """exec, by the leader and by others, with a site on the system call, while others loop."""
-    client = started(t, lane, "exec", 5)
-    stop, execs = client.resume(), 0
-    while stop.kind == "T":
-        t.check("exec" in stop, f"unexpected: {stop}")
-        execs += 1
-        client._elf = None
+def through_execs(t, client, lane, programs):
+    """To the end, with sites in each program of a row of execs."""
+    stop = client.resume()
+    for path in programs:
+        t.check("exec" in stop, f"no exec of {path}: {stop}")
+        client.now_runs(path)
         client.run_to("ready")
         insert_sites(client, lane)
         stop = client.resume()
-    t.equal(execs, 5, "exec events")
     in_order(t, client, stop)
+
+
+def exec_(t, lane):
+    """exec, by the leader and by others, with a site on the system call, while others loop."""
+    client = started(t, lane, "exec", 5)
+    through_execs(t, client, lane, client.server.program[:1] * 5)
+
+
+def exec_of_other_size(t, lane):
+    """The same from 64 to 32 bits and back, twice: registers, description, sites, slots."""
+    other = t.program("matrix32" if words(t, lane, "", 0)[0].endswith("matrix") else "matrix")[0]
+    client = started(t, lane, "exec", f"4 {other}")
+    through_execs(t, client, lane, [other, client.server.program[0]] * 2)
 
 
 def exit_(t, lane):
@@ -186,9 +201,11 @@ def interrupt(t, lane):
 
 EVENTS = {"signal_before": signal_before, "signal_during": signal_during,
           "signal_after": signal_after, "fault": fault, "fork": fork, "vfork": vfork, "clone": clone,
-          "exec": exec_, "exit": exit_, "kill": kill, "detach": detach, "interrupt": interrupt}
+          "exec": exec_, "exec_of_other_size": exec_of_other_size, "exit": exit_, "kill": kill,
+          "detach": detach, "interrupt": interrupt}
 
-for chosen in LANES:
-    for name, function in EVENTS.items():
-        add(f"matrix.{chosen}_{name}", lambda t, run=function, lane=chosen: run(t, lane), (ALL_STOP,),
-            60, None, f"{chosen}: {' '.join((function.__doc__ or '').split())}")
+for size in ("", "i386_"):
+    for chosen in LANES:
+        for name, function in EVENTS.items():
+            add(f"matrix.{size}{chosen}_{name}", lambda t, run=function, lane=chosen: run(t, lane),
+                (ALL_STOP,), 60, None, f"{size}{chosen}: {' '.join((function.__doc__ or '').split())}")

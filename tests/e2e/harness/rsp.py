@@ -319,6 +319,10 @@ class RspClient:
             self._elf = procfs.Elf(self.server.program[0])
         return self._elf
 
+    def now_runs(self, path):
+        """The program has executed another."""
+        self._elf, self._registers = procfs.Elf(path), None
+
     def address(self, symbol):
         """Of a symbol of the program, where it is loaded now."""
         return self.elf.address(self.server.inferior(), symbol)

@@ -5,15 +5,15 @@ import struct
 import subprocess
 
 from .errors import Failure
-from .procfs import Elf
+from .procfs import Elf, maps, peek
 
 
 class Text:
-    """Functions and instruction boundaries of an ELF file (64 bits), as offsets from its base."""
+    """Functions and instruction boundaries of an ELF file, as offsets from its base."""
 
     def __init__(self, path):
         self.path, self.elf = path, Elf(path)
-        self.entry, = struct.unpack_from("<Q", self.elf.data, 24)
+        self.entry, = struct.unpack_from("<Q" if self.elf.wide else "<I", self.elf.data, 24)
         self.functions = self._functions()  # [(start, end)], sorted
 
     def _functions(self):
@@ -32,10 +32,12 @@ class Text:
         return sorted(found)
 
     def _program_header(self, wanted):
-        offset, = struct.unpack_from("<Q", self.elf.data, 32)
-        size, count = struct.unpack_from("<HH", self.elf.data, 54)
+        wide, data = self.elf.wide, self.elf.data
+        offset, = struct.unpack_from("<Q", data, 32) if wide else struct.unpack_from("<I", data, 28)
+        size, count = struct.unpack_from("<HH", data, 54 if wide else 42)
         for at in range(offset, offset + size * count, size):
-            kind, _, place, address = struct.unpack_from("<IIQQ", self.elf.data, at)
+            kind, = struct.unpack_from("<I", data, at)
+            place, address = struct.unpack_from("<QQ" if wide else "<II", data, at + (8 if wide else 4))
             if kind == wanted:
                 return place, address
         raise Failure(f"{self.path} has no program header {wanted:#x}")
@@ -48,8 +50,9 @@ class Text:
             if kind != 11:  # SHT_DYNSYM
                 continue
             strings = self.elf.sections[link][2]
-            for at in range(offset, offset + size, 24):
-                text, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", self.elf.data, at)
+            for at in range(offset, offset + size, 24 if self.elf.wide else 16):
+                text, value = (struct.unpack_from("<I4xQ", self.elf.data, at) if self.elf.wide
+                               else struct.unpack_from("<II", self.elf.data, at))
                 end = self.elf.data.index(b"\0", strings + text)
                 if value and self.elf.data[strings + text:end].decode() == name:
                     return value
@@ -81,6 +84,15 @@ class Text:
             fresh = {self.function_at(target) for target in called} - {None} - seen
             depth -= 1
         return sorted(seen)
+
+
+def vdso(context, pid):
+    """(its address in a process, its Text)"""
+    start, end = next((start, end) for start, end, _, _, path in maps(pid) if path == "[vdso]")
+    path = f"{context.directory}/vdso.so"
+    with open(path, "wb") as file:
+        file.write(peek(pid, start, end - start))
+    return start, Text(path)
 
 
 def insert_all(client, addresses, rest="", batch=200):
