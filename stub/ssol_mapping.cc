@@ -5,7 +5,8 @@
 //
 // A seccomp filter may answer an injected call by killing the process, so a thread under seccomp is
 // not asked at all, unless the filter can be suspended (PTRACE_O_SUSPEND_SECCOMP, needs
-// CAP_SYS_ADMIN). Without an area the in-place lane remains.
+// CAP_SYS_ADMIN). Filters belong to threads: another thread may map the area for all. Without one
+// the in-place lane remains.
 #include "stub/ssol_mapping.h"
 
 #include <sys/mman.h>
@@ -97,11 +98,12 @@ Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread,
   const Lifetime lifetime = thread.process->lifetime;
   if (thread.mid_syscall) return fail(Errc::bad_address, "The thread is inside a system call");
   const auto status = proc_fs::status(thread.tid);
-  const auto mappings = proc_fs::maps(pid);
-  if (!status || !mappings) return fail(Errc::thread_gone, "The process is gone", ESRCH);
+  if (!status) return fail(Errc::thread_gone, "The process is gone", ESRCH);
   const bool filtered = status->seccomp != 0;
   if (filtered && !tracee.suspend_seccomp(thread.tid, lifetime, true))
-    return fail(Errc::refused, "A seccomp filter stands in the way of mapping an SSOL area");
+    return fail(Errc::unsupported, "A seccomp filter stands in the way of mapping an SSOL area");
+  const auto mappings = proc_fs::maps(pid);
+  if (!mappings) return fail(Errc::thread_gone, "The process is gone", ESRCH);
   if (!space.syscall_instruction)
     space.syscall_instruction = find_syscall_instruction(tracee, pid, space.mode, *mappings);
   if (!space.syscall_instruction)

@@ -9,8 +9,9 @@ namespace stub {
 enum class Reach : std::uint8_t { near, anywhere };  // near: +-2 GiB of the text
 
 // Has `thread` (stopped) map a new area for `text` and adds it to the space's areas. Errors:
-// bad_address when there is no room within reach; refused when the inferior cannot be made to map
-// anything (seccomp, limits); thread_gone. `death` receives the thread's end when it was waited for
+// bad_address when there is no room within reach; unsupported when this thread cannot be asked, for
+// its seccomp filter; refused when the inferior cannot be made to map anything (limits, no vDSO);
+// thread_gone. `death` receives the thread's end when it was waited for
 // here.
 Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread, Address text,
                       Reach reach, std::optional<WaitResult>& death);

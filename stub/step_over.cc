@@ -200,10 +200,11 @@ std::optional<Address> StepOver::free_slot(Thread& thread, Address site, bool ne
   if (const auto place = space.areas.free_slot(site, near)) return place;
   recycle(space);
   if (const auto place = space.areas.free_slot(site, near)) return place;
-  if (space.area_refused) return std::nullopt;
+  if (space.area_refused || thread.cannot_map) return std::nullopt;
   const auto reach = near ? Reach::near : Reach::anywhere;
   const auto mapped = map_area(tracee_, space, thread, site, reach, death_);
-  if (!mapped) space.area_refused = mapped.error().code == Errc::refused;
+  space.area_refused = !mapped && mapped.error().code == Errc::refused;
+  thread.cannot_map = !mapped && mapped.error().code == Errc::unsupported;
   return space.areas.free_slot(site, near);
 }
 

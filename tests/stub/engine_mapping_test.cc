@@ -1,5 +1,8 @@
 // The first site that needs a slot makes a stopped thread of the program map the area. The engine
 // reads /proc for where to: this process lends its maps, everything else is paper.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -12,11 +15,20 @@
 namespace stub {
 namespace {
 
+// Allows everything, and shows in /proc.
+void filter_this_thread() {
+  sock_filter allow BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  const sock_fprog program{1, &allow};
+  REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  REQUIRE(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
 // A thread of this process, for its entry in /proc.
 class RealThread {
  public:
-  RealThread()
-      : thread_([this] {
+  explicit RealThread(bool filtered)
+      : thread_([this, filtered] {
+          if (filtered) filter_this_thread();
           started_.set_value(gettid());
           finish_.get_future().wait();
         }),
@@ -36,7 +48,7 @@ class RealThread {
 };
 
 struct Mapping {
-  RealThread real_thread;
+  RealThread real_thread;  // in whose name the second thread is
   FakeTracee tracee;
   NoBlunders no_blunders{tracee};
   Engine engine{tracee};
@@ -46,7 +58,7 @@ struct Mapping {
   int fatal_call = -1;
   bool all_die = true;
 
-  Mapping() {
+  explicit Mapping(bool second_is_filtered = false) : real_thread(second_is_filtered) {
     tracee.add(pid, leader, FakeThread::State::stopped);
     FakeMemory& memory = tracee.memory(pid);
     memory.map(text, 0x1000, true, false);
@@ -156,6 +168,31 @@ TEST_CASE("mapping: the thread or the process dies in one of the calls") {
         CHECK(m.tracee.at(m.leader).state == FakeThread::State::running);
       }
     }
+}
+
+TEST_CASE("mapping: not by a thread with a filter that cannot be suspended, but by another") {
+  Mapping m(true);
+  m.tracee.may_suspend_seccomp = false;
+  m.add_second();
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  const auto hit = [&](Tid tid) {
+    m.tracee.execute_int3(tid, boost_site);
+    REQUIRE(m.report().has_value());
+    m.run();
+    m.engine.on_child_event();  // in place: the others come to rest first
+  };
+  hit(m.second);
+  CHECK(m.calls.empty());
+  CHECK(m.tracee.at(m.second).regs.pc() == boost_site);  // in place
+  m.tracee.at(m.second).regs.rip += 3;
+  m.tracee.trap(m.second, trap_trace);
+  m.engine.on_child_event();
+  hit(m.leader);
+  CHECK_FALSE(m.calls.empty());
+  const auto& areas = m.engine.find(m.pid)->space->areas;
+  CHECK(areas.at(m.tracee.at(m.leader).regs.pc()) != nullptr);
+  hit(m.second);
+  CHECK(areas.at(m.tracee.at(m.second).regs.pc()) != nullptr);
 }
 
 TEST_CASE("mapping: refused, so the byte is lifted for each step") {

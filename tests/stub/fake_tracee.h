@@ -103,6 +103,7 @@ class FakeTracee : public Tracee {
   void die_all(Pid pid, int signal = SIGKILL);   // leader last
   void vanish(Tid tid) { threads_.erase(tid); }  // without a status: exec by another thread
 
+  bool may_suspend_seccomp = true;
   // PTRACE_INTERRUPT is answered at once (else by interrupt_stop()).
   bool answers_interrupts = true;
   // Called after each successful resume; may stop the thread again.
@@ -147,7 +148,7 @@ class FakeTracee : public Tracee {
   Result<void> send_signal(Tid tid, int signal) override;
   bool shares_memory(Pid a, Pid b) override;
   std::optional<Address> rseq_area(Tid) override { return std::nullopt; }
-  bool suspend_seccomp(Tid, Lifetime, bool) override { return true; }
+  bool suspend_seccomp(Tid, Lifetime, bool) override { return may_suspend_seccomp; }
   std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) override;
   std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) override;
   bool read_as_program(Pid pid, Address from, std::span<std::byte> to) override;

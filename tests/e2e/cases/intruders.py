@@ -1,6 +1,7 @@
 """Programs that make it hard for us (programs/intruder.c). The server never dies, hangs or hurts
 anybody else; where the program itself is in order, it computes what it does without us."""
 
+import ctypes
 import os
 import random
 import re
@@ -13,10 +14,10 @@ from harness.text import Text, insert_all, vdso
 FAULTS = "04;05;08;0a;0b"  # SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGSEGV
 
 
-def started(t, words, functions=("visited",), passed="", every_byte=False):
+def started(t, words, functions=("visited",), passed="", every_byte=False, **server):
     """The program at ready(), sites with a false condition on every instruction of `functions`."""
     words = t.program(words) if isinstance(words, str) else words
-    client = t.rsp(t.server(words), handshake=True)
+    client = t.rsp(t.server(words, **server), handshake=True)
     client.query()
     client.run_to("ready")
     if passed:
@@ -262,6 +263,26 @@ def no_address_space_left(t):
 def filter_that_allows_two_calls(t):
     """A seccomp filter kills on everything but write and exit_group."""
     in_order(t, started(t, "intruder filter 300"))
+
+
+def without_admin():
+    """For a server that cannot suspend filters: its root has no CAP_SYS_ADMIN."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(24, 21, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+@case()
+def filter_that_cannot_be_suspended(t):
+    """The same under a server without CAP_SYS_ADMIN: nothing is mapped, nobody is killed."""
+    client = started(t, "intruder filter 300", preexec=without_admin)
+    last = client.address("visited") + instruction_offsets(t, client.server.program[0], "visited")[-1]
+    client.remove(last)
+    client.insert(last)
+    t.equal(client.resume().pc, last, "the last of the sites")
+    paths = [path for _, _, _, _, path in procfs.maps(client.server.inferior())]
+    t.equal([path for path in paths if "ssol" in path], [], "areas")
+    client.remove(last)
+    in_order(t, client)
 
 
 def odd_places(t, crowded):
