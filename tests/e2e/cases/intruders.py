@@ -285,26 +285,55 @@ def filter_that_cannot_be_suspended(t):
     in_order(t, client)
 
 
+ODD_PLACES = (0x200000000000, 0x10000000, 0x20000, 0x600000000000)
+
+
 def odd_places(t, crowded):
+    """The program with sites everywhere; {place: what is in the areas within its reach}, and what is
+    in the others."""
     client = started(t, f"intruder odd {crowded}")
-    for place in (0x200000000000, 0x10000000, 0x20000, 0x600000000000):
+    pid = client.server.inferior()
+    before = {start for start, _, permissions, _, _ in procfs.maps(pid) if "x" in permissions}
+    libc = next(path for _, _, _, _, path in procfs.maps(pid) if path.endswith("/libc.so.6"))
+    base = min(start for start, _, _, _, path in procfs.maps(pid) if path == libc)
+    printf, last = (base + Text(libc).dynamic_symbol(name) for name in ("printf", "_exit"))
+    text = client.address("visited")
+    client.insert(printf, rest=NEVER)
+    for place in ODD_PLACES:
         for offset in (0, 7, 10):  # mov 64(code), %rax; add %rdi, %rax; ret
             client.insert(place + offset, rest=NEVER)
+    client.insert(last)
+    t.equal(client.resume().pc, last, "the last of the sites")
+    areas = {start: procfs.peek(pid, start, end - start)
+             for start, end, permissions, _, _ in procfs.maps(pid)
+             if "x" in permissions and start not in before}
+    t.note(f"areas: {', '.join(f'{start:#x}' for start in areas)}")
     in_order(t, client)
-    rows = re.findall("^ *[0-9]+ +0x0*([0-9a-f]+) +[a-z]+ +(.*)$", client.monitor("sites")[0], re.M)
-    t.note("; ".join(f"{address} {rest}" for address, rest in rows[:12]))
+    near, others = {}, dict(areas)
+    for place in (*ODD_PLACES, text, printf):
+        near[place] = [areas[start] for start in areas if abs(start - place) < 1 << 31]
+        others = {start: others[start] for start in others if abs(start - place) >= 1 << 31}
+    return near, others.values()
 
 
 @case()
 def generated_code_in_odd_places(t):
-    """Code far from everything, at low addresses and at very low ones: an area for each."""
-    odd_places(t, 0)
+    """Code far from everything, at low addresses and at very low ones, the program's, a library's:
+    an area near each."""
+    near, others = odd_places(t, 0)
+    t.equal([[hex(place) for place in near if not near[place]], len(others)], [[], 0],
+            "places without an area near, areas near none")
 
 
 @case()
 def no_room_near_generated_code(t):
-    """The same with 2 GiB reserved on both sides: slots far away, through a scratch register."""
-    odd_places(t, 1)
+    """The same with 2 GiB reserved on both sides of some: slots far away, through a scratch register."""
+    near, others = odd_places(t, 1)
+    t.equal([place for place in near if not near[place]], [ODD_PLACES[0], ODD_PLACES[3]],
+            "places without an area near")
+    code = b"\x48\x8b\x01\xcc"  # mov (%rcx), %rax; int3
+    everywhere = b"".join([*others, *(area for areas in near.values() for area in areas)])
+    t.check(code in everywhere, "a slot through a scratch register")
 
 
 @case()
