@@ -1,7 +1,9 @@
 #include "protocol/deframer.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "protocol/framing.h"
 #include "protocol/hex.h"
 
 namespace rsp {
@@ -13,6 +15,8 @@ constexpr char escape_mask = 0x20;
 
 std::optional<FrameEvent> Deframer::next(std::string_view& input) {
   while (!input.empty()) {
+    if (state_ == State::payload) take_plain(input);
+    if (input.empty()) break;
     const char c = input.front();
     input.remove_prefix(1);
     if (auto event = take(c)) return event;
@@ -63,6 +67,20 @@ void Deframer::begin_packet() {
   wire_size_ = 0;
   sum_ = 0;
   state_ = State::payload;
+}
+
+// A payload's bytes up to the next one that means something, or up to the limit: memory is written
+// in packets of many thousand bytes.
+void Deframer::take_plain(std::string_view& input) {
+  const std::size_t room = max_packet_size_ - std::min(wire_size_, max_packet_size_);
+  const std::string_view most = input.substr(0, room);
+  const auto end = std::find_if(most.begin(), most.end(),
+                                [](char c) { return c == '#' || c == '}' || c == '$'; });
+  const std::string_view plain = most.substr(0, static_cast<std::size_t>(end - most.begin()));
+  payload_.append(plain);
+  sum_ = static_cast<std::uint8_t>(sum_ + checksum(plain));
+  wire_size_ += plain.size();
+  input.remove_prefix(plain.size());
 }
 
 void Deframer::take_payload(char c) {

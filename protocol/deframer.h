@@ -56,6 +56,7 @@ class Deframer {
 
   std::optional<FrameEvent> take(char c);
   std::optional<FrameEvent> take_between(char c);
+  void take_plain(std::string_view& input);
   void take_payload(char c);
   FrameEvent finish(char last_digit);
   void begin_packet();

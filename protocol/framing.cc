@@ -1,27 +1,30 @@
 #include "protocol/framing.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cstdint>
+#include <array>
 #include <limits>
+#include <numeric>
 
 #include "protocol/hex.h"
 
 namespace rsp {
 namespace {
 
-bool needs_escape(char c) { return c == '#' || c == '$' || c == '}' || c == '*'; }
+constexpr std::array<bool, 256> escaped_bytes = [] {
+  std::array<bool, 256> set{};
+  for (const char c : {'#', '$', '}', '*'}) set[static_cast<unsigned char>(c)] = true;
+  return set;
+}();
 
-std::string frame(char start, std::string_view payload) {
-  std::uint8_t sum = 0;
-  for (const char c : payload) sum = static_cast<std::uint8_t>(sum + static_cast<unsigned char>(c));
-  std::string result;
-  result.reserve(payload.size() + 4);
-  result.push_back(start);
-  result.append(payload);
-  fmt::format_to(std::back_inserter(result), "#{:02x}", sum);
-  return result;
+bool needs_escape(char c) { return escaped_bytes[static_cast<unsigned char>(c)]; }
+
+void append_frame(std::string& to, char start, std::string_view payload) {
+  const auto sum = static_cast<std::byte>(checksum(payload));
+  to.reserve(to.size() + payload.size() + 4);
+  to.push_back(start);
+  to.append(payload);
+  to.push_back('#');
+  append_hex(to, {&sum, 1});
 }
 
 // A count of further repetitions is sent as a printable character, count + 29. The ones that would
@@ -36,23 +39,55 @@ std::size_t sendable(std::size_t further) {
   return count;
 }
 
+void append_repeated(std::string& to, char c, std::size_t times) {
+  while (times > shortest_repetition) {
+    const std::size_t further = sendable(times - 1);
+    to.push_back(c);
+    to.push_back('*');
+    to.push_back(static_cast<char>(further + 29));
+    times -= 1 + further;
+  }
+  to.append(times, c);
+}
+
 }  // namespace
 
-std::string frame_packet(std::string_view payload) { return frame('$', payload); }
-std::string frame_notification(std::string_view payload) { return frame('%', payload); }
+std::uint8_t checksum(std::string_view bytes) {
+  return std::accumulate(bytes.begin(), bytes.end(), std::uint8_t{0}, [](std::uint8_t sum, char c) {
+    return static_cast<std::uint8_t>(sum + static_cast<unsigned char>(c));
+  });
+}
+
+void append_packet(std::string& to, std::string_view payload) { append_frame(to, '$', payload); }
+
+std::string frame_packet(std::string_view payload) {
+  std::string result;
+  append_frame(result, '$', payload);
+  return result;
+}
+
+std::string frame_notification(std::string_view payload) {
+  std::string result;
+  append_frame(result, '%', payload);
+  return result;
+}
 
 std::size_t append_escaped(std::string& to, std::span<const std::byte> data, std::size_t room) {
-  std::size_t used = 0;
-  for (const std::byte b : data) {
-    const char c = static_cast<char>(b);
-    const std::size_t cost = needs_escape(c) ? 2 : 1;
-    if (cost > room) break;
-    if (cost == 2) to.push_back('}');
-    to.push_back(cost == 2 ? static_cast<char>(c ^ 0x20) : c);
-    room -= cost;
-    ++used;
+  const auto* const begin = reinterpret_cast<const char*>(data.data());
+  const char* const end = begin + data.size();
+  const char* at = begin;
+  while (at != end) {
+    const char* const stretch_end = std::find_if(at, end, needs_escape);
+    const std::size_t plain = std::min<std::size_t>(stretch_end - at, room);
+    to.append(at, plain);
+    at += plain;
+    room -= plain;
+    if (at != stretch_end || at == end || room < 2) break;
+    to.push_back('}');
+    to.push_back(static_cast<char>(*at++ ^ 0x20));
+    room -= 2;
   }
-  return used;
+  return static_cast<std::size_t>(at - begin);
 }
 
 std::string escaped(std::string_view text) {
@@ -63,17 +98,13 @@ std::string escaped(std::string_view text) {
 
 std::string run_length_encoded(std::string_view text) {
   std::string result;
-  for (std::size_t i = 0; i < text.size();) {
-    const char c = text[i];
-    const std::size_t end = std::min(text.find_first_not_of(c, i), text.size());
-    const std::size_t further = end - i - 1;
-    result.push_back(c);
-    ++i;
-    if (further < shortest_repetition) continue;
-    const std::size_t count = sendable(further);
-    result.push_back('*');
-    result.push_back(static_cast<char>(count + 29));
-    i += count;
+  result.reserve(text.size());
+  const char* const end = text.data() + text.size();
+  for (const char* at = text.data(); at != end;) {
+    const char c = *at;
+    const char* const start = at;
+    while (at != end && *at == c) ++at;
+    append_repeated(result, c, static_cast<std::size_t>(at - start));
   }
   return result;
 }

@@ -2,15 +2,20 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace rsp {
 
+// The sum that ends a packet: of all bytes modulo 256.
+std::uint8_t checksum(std::string_view bytes);
+
 // $payload#cc. The payload goes out as it is: text replies hold nothing that needs escaping, binary
 // parts went through append_escaped().
 std::string frame_packet(std::string_view payload);
+void append_packet(std::string& to, std::string_view payload);
 // %payload#cc
 std::string frame_notification(std::string_view payload);
 

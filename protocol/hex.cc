@@ -3,11 +3,18 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstring>
 
 namespace rsp {
 namespace {
 
-constexpr std::string_view digits = "0123456789abcdef";
+// Both digits of a byte at once.
+constexpr std::array<std::array<char, 2>, 256> digit_pairs = [] {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = {digits[i >> 4], digits[i & 15]};
+  return pairs;
+}();
 
 constexpr std::array<std::int8_t, 256> digit_values = [] {
   std::array<std::int8_t, 256> values{};
@@ -20,30 +27,35 @@ constexpr std::array<std::int8_t, 256> digit_values = [] {
   return values;
 }();
 
+int value_of(char c) { return digit_values[static_cast<unsigned char>(c)]; }
+
 template <class Container>
 std::optional<Container> from_hex(std::string_view text) {
   if (text.size() % 2 != 0) return std::nullopt;
   Container result(text.size() / 2, typename Container::value_type{});
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    const int high = hex_digit(text[2 * i]);
-    const int low = hex_digit(text[2 * i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    result[i] = static_cast<typename Container::value_type>(high << 4 | low);
+  int bad = 0;  // negative once there was something that is no digit
+  const char* in = text.data();
+  for (auto& out : result) {
+    const int high = value_of(*in++);
+    const int low = value_of(*in++);
+    bad |= high | low;
+    out = static_cast<typename Container::value_type>(high << 4 | low);
   }
+  if (bad < 0) return std::nullopt;
   return result;
 }
 
 }  // namespace
 
-int hex_digit(char c) { return digit_values[static_cast<unsigned char>(c)]; }
+int hex_digit(char c) { return value_of(c); }
 
 void append_hex(std::string& to, std::span<const std::byte> contents) {
   const std::size_t start = to.size();
   to.resize(start + 2 * contents.size());
   char* out = to.data() + start;
   for (const std::byte b : contents) {
-    *out++ = digits[static_cast<std::size_t>(b >> 4)];
-    *out++ = digits[static_cast<std::size_t>(b & std::byte{15})];
+    std::memcpy(out, digit_pairs[std::to_integer<std::size_t>(b)].data(), 2);
+    out += 2;
   }
 }
 

@@ -65,10 +65,15 @@ std::string file_result(std::int64_t result) {
 std::string file_error(int gdb_errno) { return fmt::format("F-1,{:x}", gdb_errno); }
 
 std::string file_data(std::span<const std::byte> data, std::size_t reply_limit) {
+  // The count stands first and is known last.
   constexpr std::size_t head = sizeof("F;") + 16;
   std::string encoded;
+  encoded.reserve(std::min(reply_limit, data.size() + data.size() / 32) + head);
+  encoded.append(head, ' ');
   const std::size_t sent = append_escaped(encoded, data, reply_limit - head);
-  return fmt::format("F{:x};{}", sent, encoded);
+  const std::string text = fmt::format("F{:x};", sent);
+  encoded.replace(0, head, text);
+  return encoded;
 }
 
 std::string xml_escaped(std::string_view text) {

@@ -157,7 +157,7 @@ Result<std::int64_t> HostIo::open(const std::string& path, std::uint32_t flags,
   if (files_.size() >= max_open_files) return failure(path, EMFILE);
   return resolve(path, *host_flags, *host_mode).map([&](UniqueFd fd) -> std::int64_t {
     const int number = fd.get();
-    files_[number] = std::move(fd);
+    files_[number].fd = std::move(fd);
     return number;
   });
 }
@@ -171,10 +171,13 @@ Result<std::vector<std::byte>> HostIo::pread(std::int64_t number, std::uint64_t 
   const auto fd = descriptor(number);
   if (!fd) return tl::unexpected(fd.error());
   if (offset > INT64_MAX) return failure("pread", EINVAL);
-  std::vector<std::byte> data(std::min<std::uint64_t>(count, max_transfer));
+  OpenFile& file = files_.at(*fd);
+  file.window = offset == file.next ? std::min(2 * file.window, max_transfer) : first_window;
+  std::vector<std::byte> data(std::min<std::uint64_t>(count, file.window));
   const auto n =
       retried([&] { return ::pread(*fd, data.data(), data.size(), static_cast<off_t>(offset)); });
   if (n < 0) return failure("pread");
+  file.next = offset + static_cast<std::uint64_t>(n);
   data.resize(n);
   return data;
 }

@@ -33,6 +33,7 @@ class HostIo {
  public:
   static constexpr std::size_t max_open_files = 256;
   static constexpr std::size_t max_transfer = 1u << 20;  // bytes of one pread
+  static constexpr std::size_t first_window = 1u << 14;
   static constexpr std::uint64_t max_digested = 1u << 30;
 
   explicit HostIo(HostIoPolicy policy) : policy_(policy) {}
@@ -45,7 +46,10 @@ class HostIo {
   // `flags` and `mode` as on the wire. The descriptor is valid for this object only.
   Result<std::int64_t> open(const std::string& path, std::uint32_t flags, std::uint32_t mode);
   Result<void> close(std::int64_t fd);
-  // Fewer bytes than asked for at the end of the file, and when `count` is above max_transfer.
+  // Fewer bytes than asked for at the end of the file, and when that is more than the window:
+  // clients ask for as much as a packet can hold even where they want only a header (gdb in each of
+  // a program's libraries), so a read at a new place is answered with first_window bytes at most,
+  // and each that goes on from there with twice as much, up to max_transfer.
   Result<std::vector<std::byte>> pread(std::int64_t fd, std::uint64_t count, std::uint64_t offset);
   Result<std::size_t> pwrite(std::int64_t fd, std::uint64_t offset,
                              std::span<const std::byte> data);
@@ -64,6 +68,12 @@ class HostIo {
  private:
   Result<void> may_read() const;
   Result<void> may_change() const;
+  struct OpenFile {
+    UniqueFd fd;
+    std::uint64_t next = 0;  // where the last read ended
+    std::size_t window = first_window / 2;
+  };
+
   Result<int> descriptor(std::int64_t number) const;
   Result<UniqueFd> root() const;
   Result<UniqueFd> resolve(const std::string& path, int flags, mode_t mode = 0) const;
@@ -71,7 +81,7 @@ class HostIo {
 
   HostIoPolicy policy_;
   std::optional<Pid> filesystem_;
-  std::map<int, UniqueFd> files_;  // by the number the client knows, which is our descriptor
+  std::map<int, OpenFile> files_;  // by the number the client knows, which is our descriptor
 };
 
 }  // namespace stub

@@ -36,7 +36,7 @@ namespace {
 using Descriptor = asio::posix::stream_descriptor;
 using asio::posix::descriptor_base;
 
-constexpr std::size_t read_size = 64 * 1024;
+constexpr std::size_t read_size = 256 * 1024;
 constexpr std::size_t output_limit = 1024 * 1024;  // no more is read from the client above this
 
 // E.text in a packet frame: '$', text, '#', sum of the text modulo 256 (GDB manual, "Overview").

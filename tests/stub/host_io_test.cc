@@ -121,6 +121,23 @@ TEST_CASE("open, pread, pwrite, close") {
   CHECK(text_of(dir / "new").empty());
 }
 
+TEST_CASE("a read at a new place is small, those that go on from there are not") {
+  TemporaryDirectory dir;
+  HostIo io(HostIoPolicy::full);
+  constexpr std::size_t size = 1u << 20, first = HostIo::first_window;
+  write_file(dir / "f", std::string(size, 'x'));
+  const auto fd = io.open(dir / "f", read_only, 0);
+  REQUIRE(fd);
+  CHECK(io.pread(*fd, size, 0).value().size() == first);
+  CHECK(io.pread(*fd, size, first).value().size() == 2 * first);
+  CHECK(io.pread(*fd, size, 3 * first).value().size() == 4 * first);
+  CHECK(io.pread(*fd, size, 100).value().size() == first);
+  CHECK(io.pread(*fd, 10, 100 + first).value().size() == 10);
+  std::size_t done = 0;
+  while (const std::size_t got = io.pread(*fd, UINT64_MAX, done).value().size()) done += got;
+  CHECK(done == size);
+}
+
 TEST_CASE("errors of open") {
   TemporaryDirectory dir;
   HostIo io(HostIoPolicy::full);
