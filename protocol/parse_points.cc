@@ -6,12 +6,14 @@ namespace {
 
 enum class Taken : std::uint8_t { yes, malformed, unsupported };
 
-// TYPE,ADDR,KIND
+// TYPE,ADDR,KIND. A type that is none is a packet of which nothing is known.
 template <class T>
 Taken take_point(Cursor& in, T& request) {
   std::uint32_t type = 0;
-  if (!in.hex(type) || !in.take(',')) return Taken::malformed;
-  if (type > static_cast<std::uint32_t>(PointType::access_watchpoint)) return Taken::unsupported;
+  const bool known =
+      in.hex(type) && type <= static_cast<std::uint32_t>(PointType::access_watchpoint);
+  if (!known) return Taken::unsupported;
+  if (!in.take(',')) return Taken::malformed;
   request.type = static_cast<PointType>(type);
   const bool good = in.hex(request.address) && in.take(',') && in.hex(request.kind);
   return good ? Taken::yes : Taken::malformed;

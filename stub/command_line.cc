@@ -6,7 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include <cerrno>
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <string_view>
@@ -114,14 +114,21 @@ tl::expected<Division, EarlyExit> divide(std::span<const std::string> args) {
   return division;
 }
 
+// Empty items count for nothing, as with strtok(3).
 std::vector<std::string_view> split_list(std::string_view list) {
   std::vector<std::string_view> items;
-  while (true) {
-    const std::size_t comma = list.find(',');
-    items.push_back(list.substr(0, comma));
-    if (comma == std::string_view::npos) return items;
-    list.remove_prefix(comma + 1);
+  while (!list.empty()) {
+    const std::string_view item = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), item.size() + 1));
+    if (!item.empty()) items.push_back(item);
   }
+  return items;
+}
+
+// CLI11 takes no empty values. Where they mean something, the word never gets there.
+bool is_empty_value(std::string_view word) {
+  return word == "--debug=" || word == "--debug-format=" || word == "--debug-file=" ||
+         word == "--disable-packet=";
 }
 
 // What CLI11 fills in.
@@ -166,6 +173,7 @@ tl::expected<Switches, EarlyExit> parse_switches(const Words& options) {
   // One word at a time, so that no option takes its neighbour for a value and a misuse can name
   // the word it is about.
   for (const std::string& word : options) {
+    if (is_empty_value(word)) continue;
     bool known = word != "--";
     try {
       if (known) app.parse(Words{word});
@@ -216,7 +224,7 @@ tl::expected<bool, EarlyExit> debug_timestamps(const Switches& switches) {
       timestamps = true;
     else if (item == "none")
       timestamps = false;
-    else if (!item.empty())
+    else
       return misuse("Unknown debug-format argument: \"" + std::string(item) + "\"\n");
   }
   return timestamps;
@@ -247,14 +255,14 @@ std::optional<OnDisconnect> on_disconnect(std::string_view word) {
 }
 
 // strtoul's base 0: decimal, 0x and octal, as gdbserver takes it.
-std::optional<pid_t> parse_pid(const std::string& text) {
-  if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
+tl::expected<pid_t, EarlyExit> parse_pid(const std::string& text) {
   char* end = nullptr;
-  errno = 0;
-  const unsigned long value = std::strtoul(text.c_str(), &end, 0);
-  constexpr unsigned long most = 0x7fffffff;
-  if (*end != '\0' || errno != 0 || value == 0 || value > most) return std::nullopt;
-  return static_cast<pid_t>(value);
+  const auto value = static_cast<pid_t>(std::strtoul(text.c_str(), &end, 0));
+  if (text.empty() || *end != '\0' || value == 0) return usage();
+  if (value > 0) return value;
+  // Such numbers name groups of processes to kill(2) and waitpid(2): no further with them.
+  return misuse("Cannot attach to process " + std::to_string(value) +
+                ": No such process (3)\nExiting\n");
 }
 
 // COMM and what follows it.
@@ -272,8 +280,9 @@ tl::expected<void, EarlyExit> take_operands(std::span<const std::string> words, 
   }
   if (attach) {
     if (words.size() != 1) return usage();
-    options.attach = parse_pid(words.front());
-    if (!options.attach) return usage();
+    const auto pid = parse_pid(words.front());
+    if (!pid) return tl::unexpected(pid.error());
+    options.attach = *pid;
   } else {
     if (words.empty() && !options.multi) return usage();
     options.program.assign(words.begin(), words.end());

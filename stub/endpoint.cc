@@ -16,10 +16,11 @@ bool is_number(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-std::string_view without_brackets(std::string_view host) {
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
-    return host.substr(1, host.size() - 2);
-  return host;
+// Brackets are for IPv6; where they don't belong they stay and cannot be resolved.
+std::string_view without_brackets(std::string_view host, TcpEndpoint::Family family) {
+  const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (!bracketed || family == TcpEndpoint::Family::v4) return host;
+  return host.substr(1, host.size() - 2);
 }
 
 }  // namespace
@@ -48,8 +49,8 @@ Endpoint parse_endpoint(std::string_view comm) {
 
   const std::string_view host = comm.substr(0, colon);
   if (host.find(':') != std::string_view::npos && family == Family::any) family = Family::v6;
-  return TcpEndpoint{std::string(without_brackets(host)), std::string(comm.substr(colon + 1)),
-                     family};
+  return TcpEndpoint{std::string(without_brackets(host, family)),
+                     std::string(comm.substr(colon + 1)), family};
 }
 
 }  // namespace stub

@@ -143,6 +143,11 @@ class Engine {
   std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to);
   std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from);
 
+  // Has a stopped thread map memory (PROT_ bits), and unmap what was mapped so. Errors: refused (no
+  // thread can be made to), system (the kernel said no), bad_address (not mapped by this).
+  Result<Address> allocate_memory(Pid pid, std::uint64_t size, int protection);
+  Result<void> free_memory(Pid pid, Address start);
+
   // ---- points ----------------------------------------------------------------------------------
   // Z0/z0: idempotent; a second insert replaces conditions and commands. Nobody is stopped.
   Result<void> insert_breakpoint(Pid pid, Address at, SiteProgram program);
@@ -242,6 +247,7 @@ class Engine {
   void apply(const ResumeAction& action, Thread& thread);
 
   // engine_process.cc, engine_state.cc.
+  static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
   void forget_passed(const AddressSpace& space, Address at);
   Inferior& add_process(Pid pid, std::shared_ptr<AddressSpace> space);
   Thread& add_thread(Inferior& process, Tid tid);

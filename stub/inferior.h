@@ -42,6 +42,7 @@ struct AddressSpace {
   std::optional<Address> syscall_instruction;  // for remote system calls; found when first needed
   unsigned lost_areas = 0;                     // taken away by the program
   bool area_refused = false;                   // the inferior cannot be made to map an area
+  std::map<Address, std::uint64_t> client_memory;  // mapped for the client: start, size
   InPlaceStep in_place;
   HardwarePoints hardware;
 };

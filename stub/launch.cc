@@ -77,6 +77,20 @@ void redirect_stdio() {
   say("stdin/stdout redirected");
 }
 
+void open_streams(const LaunchSpec& spec) {
+  for (int fd = 0; fd < 3; ++fd) {
+    const std::string& path = spec.streams[static_cast<std::size_t>(fd)];
+    if (path.empty()) continue;
+    const int flags = fd == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
+    const int opened = open(path.c_str(), flags | O_NOCTTY, 0666);
+    if (opened < 0) give_up("Cannot open " + path, errno);
+    if (opened != fd) {
+      dup2(opened, fd);
+      close(opened);
+    }
+  }
+}
+
 // Returns when the parent has closed its end; a parent that died has closed it, too.
 void wait_for_parent(int gate) {
   char byte;
@@ -87,6 +101,7 @@ void wait_for_parent(int gate) {
 [[noreturn]] void become_program(const LaunchSpec& spec, const Command& command, int gate) {
   setpgid(0, 0);
   if (spec.redirect_stdio) redirect_stdio();
+  open_streams(spec);
   if (!spec.working_directory.empty() && chdir(spec.working_directory.c_str()) != 0)
     give_up("Cannot change to directory " + spec.working_directory, errno);
   if (spec.disable_randomization) {

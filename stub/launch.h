@@ -1,6 +1,7 @@
 // Starting a program under the debugger.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct LaunchSpec {
   bool disable_randomization = true;
   // The client talks on our stdin and stdout: the program gets /dev/null and our stderr instead.
   bool redirect_stdio = false;
+  // Files for the program's stdin, stdout and stderr in place of ours; empty: as above.
+  std::array<std::string, 3> streams;
   Lifetime lifetime = Lifetime::exit_kill;
   Terminal* terminal = nullptr;  // lent to the program's process group
 };

@@ -45,7 +45,16 @@ bool port_out_of_range(const std::string& port) {
   return error == std::errc() && stop == end && value > 0xffff;
 }
 
+// Only unpaired ones are still there (endpoint.h).
+std::optional<Error> bracket_error(const TcpEndpoint& endpoint, const std::string& comm) {
+  const bool open = endpoint.host.starts_with('[') && endpoint.family != TcpEndpoint::Family::v4;
+  if (!open && !endpoint.host.ends_with(']')) return std::nullopt;
+  return Error{Errc::refused, 0,
+               fmt::format("Missing {} bracket in hostname '{}'", open ? "close" : "open", comm)};
+}
+
 Result<AddressList> resolve(const TcpEndpoint& endpoint, const std::string& comm) {
+  if (auto error = bracket_error(endpoint, comm)) return tl::unexpected(*error);
   addrinfo hints{};
   hints.ai_family = endpoint.family == TcpEndpoint::Family::v4   ? AF_INET
                     : endpoint.family == TcpEndpoint::Family::v6 ? AF_INET6

@@ -33,10 +33,12 @@ int fail_with(std::string_view text) {
   return failure;
 }
 
-bool configure_log(const DebugOptions& debug) {
+void configure_log(const DebugOptions& debug) {
   debug_log().set_topics(debug.topics);
   debug_log().set_timestamps(debug.timestamps);
-  return debug.file.empty() || debug_log().open_file(debug.file.c_str());
+  if (debug.file.empty() || debug_log().open_file(debug.file.c_str())) return;
+  say(fmt::format("Cannot open {} for writing. {}. Switching to stderr.", debug.file,
+                  std::strerror(errno)));
 }
 
 bool write_port_file(const Options& options, const Listener& listener) {
@@ -65,6 +67,7 @@ Result<void> take_on_process(const Options& options, const LaunchSpec& spec, Eng
     return attached;
   }
   if (options.program.empty()) return {};
+  if (options.program.front().empty()) return fail(Errc::refused, "No executable file specified.");
   const auto launched = launch(spec, engine.tracee());
   if (!launched) return tl::unexpected(launched.error());
   engine.adopt_launched(*launched);
@@ -75,6 +78,8 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   SessionSettings settings;
   settings.multi = options.multi;
   settings.once = options.once;
+  // gdb shows what a server at the other end of a pipe says, and tells of the end itself.
+  settings.announce_ends = !std::holds_alternative<StdioEndpoint>(options.endpoint);
   settings.disabled = options.disabled;
   settings.on_disconnect = options.on_disconnect;
   settings.launch = spec;
@@ -130,7 +135,6 @@ int main(int argc, char** argv) {
     std::fputs(options.error().err.c_str(), stderr);
     return options.error().code;
   }
-  if (!configure_log(options->debug))
-    return fail_with(fmt::format("{}: {}", options->debug.file, std::strerror(errno)));
+  configure_log(options->debug);
   return serve(*options);
 }

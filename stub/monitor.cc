@@ -124,23 +124,25 @@ MonitorResult thread_db_path(std::string_view path, MonitorContext context) {
 MonitorResult help(std::string_view, MonitorContext) { return say_back(std::string(help_text)); }
 MonitorResult leave(std::string_view, MonitorContext) { return {"", false, true}; }
 
+enum class Value : std::uint8_t { none, needed, possible };
+
 struct Command {
   std::string_view name;
-  bool takes_value;
+  Value value;
   MonitorResult (*run)(std::string_view value, MonitorContext context);
 };
 
 constexpr Command commands[] = {
-    {"help", false, help},
-    {"exit", false, leave},
-    {"sites", false, sites},
-    {"stats", false, stats},
-    {"set debug", true, toggle<LogTopic::threads, 'g'>},
-    {"set debug-hw-points", true, toggle<LogTopic::threads, 'h'>},
-    {"set remote-debug", true, toggle<LogTopic::remote, 'p'>},
-    {"set event-loop-debug", true, toggle<LogTopic::event_loop, 'e'>},
-    {"set debug-format", true, debug_format},
-    {"set libthread-db-search-path", true, thread_db_path},
+    {"help", Value::none, help},
+    {"exit", Value::none, leave},
+    {"sites", Value::none, sites},
+    {"stats", Value::none, stats},
+    {"set debug", Value::needed, toggle<LogTopic::threads, 'g'>},
+    {"set debug-hw-points", Value::needed, toggle<LogTopic::threads, 'h'>},
+    {"set remote-debug", Value::needed, toggle<LogTopic::remote, 'p'>},
+    {"set event-loop-debug", Value::needed, toggle<LogTopic::event_loop, 'e'>},
+    {"set debug-format", Value::needed, debug_format},
+    {"set libthread-db-search-path", Value::possible, thread_db_path},
 };
 
 }  // namespace
@@ -172,8 +174,8 @@ std::vector<SiteRecord> PastSites::with_present(Engine& engine) const {
 
 MonitorResult run_monitor_command(std::string_view text, MonitorContext context) {
   for (const Command& command : commands) {
-    if (text == command.name && !command.takes_value) return command.run("", context);
-    if (!command.takes_value || !text.starts_with(command.name)) continue;
+    if (text == command.name && command.value != Value::needed) return command.run("", context);
+    if (command.value == Value::none || !text.starts_with(command.name)) continue;
     std::string_view value = text.substr(command.name.size());
     if (!value.starts_with(' ')) continue;
     value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));

@@ -18,6 +18,26 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
+// Requests that change nothing about threads. After all others the engine looks for what has
+// become of its threads without waiting to be told; these are frequent, and looking is a system
+// call that walks all threads.
+template <class T>
+constexpr bool leaves_threads_alone = false;
+template <>
+constexpr bool leaves_threads_alone<rsp::ReadMemory> = true;
+template <>
+constexpr bool leaves_threads_alone<rsp::ReadMemoryBinary> = true;
+template <>
+constexpr bool leaves_threads_alone<rsp::WriteMemory> = true;
+template <>
+constexpr bool leaves_threads_alone<rsp::ReadRegisters> = true;
+template <>
+constexpr bool leaves_threads_alone<rsp::ReadRegister> = true;
+template <>
+constexpr bool leaves_threads_alone<rsp::FileRead> = true;
+template <>
+constexpr bool leaves_threads_alone<rsp::FileWrite> = true;
+
 // A text of any length as `O` packets of a size that every client takes.
 constexpr std::size_t console_piece = 1000;
 
@@ -46,31 +66,42 @@ void Session::connected() {
 
 void Session::receive(std::span<const std::byte> bytes) {
   std::string_view input(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  threads_touched_ = false;
   while (next_ == Next::go_on) {
     auto event = connection_.deframer.next(input);
     if (!event) break;
     on_frame(std::move(*event));
   }
-  on_child_event();
+  if (threads_touched_) on_child_event();
 }
 
 void Session::on_child_event() {
   engine_.on_child_event();
   take_reports();
+  if (connection_.awaited) look_for_awaited();
+}
+
+std::optional<std::chrono::milliseconds> Session::poll_after() const {
+  using namespace std::chrono_literals;
+  const auto delay = engine_.poll_after();
+  if (!connection_.awaited) return delay;
+  constexpr auto look_again = 10ms;
+  return std::min(delay.value_or(look_again), look_again);
 }
 
 void Session::take_output(std::string& into) {
+  if (into.empty()) return into.swap(output_);
   into += output_;
   output_.clear();
 }
 
 void Session::disconnected() {
   has_client_ = false;
-  const bool extended = settings_.multi || connection_.extended;
+  const bool done = connection_.spoke && !extended();
   connection_ = Connection{};
   if (next_ == Next::quit) return end_all();
   apply_disconnect_policy();
-  if (settings_.once || (!extended && engine_.processes().empty())) next_ = Next::quit;
+  if (settings_.once || (done && engine_.processes().empty())) next_ = Next::quit;
 }
 
 // ---- packets -----------------------------------------------------------------------------------
@@ -82,7 +113,10 @@ void Session::on_frame(rsp::FrameEvent event) {
                  [&](const rsp::ReceivedNak&) {
                    if (connection_.acks) output_ += last_frame_;
                  },
-                 [&](const rsp::ReceivedInterrupt&) { interrupt(); },
+                 [&](const rsp::ReceivedInterrupt&) {
+                   threads_touched_ = true;
+                   interrupt();
+                 },
                  [&](const rsp::BadChecksum&) { output_ += '-'; },
                  [&](const rsp::OverlongPacket&) {
                    if (connection_.acks) output_ += '+';
@@ -93,6 +127,7 @@ void Session::on_frame(rsp::FrameEvent event) {
 }
 
 void Session::on_packet(std::string_view payload) {
+  connection_.spoke = true;
   if (connection_.acks) output_ += '+';
   if (debug_log().enabled(LogTopic::remote))
     debug_log().write(LogTopic::remote, fmt::format("getpkt (\"{}\");", payload));
@@ -102,7 +137,13 @@ void Session::on_packet(std::string_view payload) {
 Reply Session::answer(std::string_view payload) {
   if (is_disabled(payload)) return "";
   const auto request = rsp::parse(payload);
-  if (request) return std::visit([this](const auto& r) { return on(r); }, *request);
+  if (request)
+    return std::visit(
+        [this]<class T>(const T& r) {
+          if (!leaves_threads_alone<T>) threads_touched_ = true;
+          return on(r);
+        },
+        *request);
   // Host I/O has replies of its own, also for what cannot be read: EINVAL.
   if (request.error().code == Errc::malformed && payload.starts_with("vFile:"))
     return rsp::file_error(22);
@@ -118,11 +159,12 @@ bool Session::is_disabled(std::string_view payload) const {
 }
 
 void Session::send(std::string_view payload) {
-  std::string frame = rsp::frame_packet(payload);
+  const std::size_t start = output_.size();
+  rsp::append_packet(output_, payload);
+  const std::string_view frame = std::string_view(output_).substr(start);
   if (debug_log().enabled(LogTopic::remote))
     debug_log().write(LogTopic::remote, fmt::format("putpkt (\"{}\");", frame));
-  output_ += frame;
-  if (connection_.acks) last_frame_ = std::move(frame);
+  if (connection_.acks) last_frame_ = frame;
 }
 
 void Session::send_console(std::string_view text) {
@@ -140,6 +182,12 @@ Reply Session::reply_to(const Result<void>& result) const {
 }
 
 // ---- without a client --------------------------------------------------------------------------
+
+// Whether the server is to outlive its programs. `target remote` is over with its last program even
+// with --multi, as with gdbserver; LLDB never says `!`.
+bool Session::extended() const {
+  return connection_.extended || (settings_.multi && connection_.lldb);
+}
 
 // gdbserver keeps the program as it is, or ends with the connection (--once). Either way no
 // breakpoint stays in a program that nobody debugs.

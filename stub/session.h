@@ -48,8 +48,9 @@ using Reply = std::optional<std::string>;
 inline constexpr std::size_t packet_size = 0x20000;
 
 struct SessionSettings {
-  bool multi = false;  // stay when no process is left
-  bool once = false;   // end with the first connection
+  bool multi = false;         // stay when no process is left
+  bool once = false;          // end with the first connection
+  bool announce_ends = true;  // "Child exited with status N" on stderr
   DisabledPackets disabled;
   std::optional<OnDisconnect> on_disconnect;
   HostIoPolicy host_io = HostIoPolicy::full;
@@ -59,6 +60,13 @@ struct SessionSettings {
   std::function<Result<Pid>(const LaunchSpec&)> launcher;
   // Output of breakpoint commands that has no client to go to.
   std::function<void(std::string_view)> console;
+};
+
+// A process that a client waits for by its name (vAttachWait). Those that were there when the
+// waiting began are none of its business.
+struct AwaitedProcess {
+  std::string name;
+  std::set<Pid> known;
 };
 
 class Session : public Peer {
@@ -72,9 +80,7 @@ class Session : public Peer {
   void disconnected() override;
   void take_output(std::string& into) override;
   Next next() const override { return next_; }
-  std::optional<std::chrono::milliseconds> poll_after() const override {
-    return engine_.poll_after();
-  }
+  std::optional<std::chrono::milliseconds> poll_after() const override;
 
   // The end of the daemon: launched processes are killed, attached ones are let go.
   void end_all();
@@ -90,6 +96,7 @@ class Session : public Peer {
     bool error_message = false;  // errors may be `E.text`
     bool error_strings = false;  // errors may be `Exx;hex(text)`
     bool extended = false;       // `!`
+    bool spoke = false;          // a packet came, so it was no mere look whether the port is open
     EventInterest interest;
 
     // Hg and Hc. A general thread that has exited still says which process is meant.
@@ -111,6 +118,7 @@ class Session : public Peer {
     std::map<std::uint32_t, x86::RegisterFile> saved_registers;
     std::uint32_t next_saved = 1;
     std::optional<Error> launch_error;  // of LLDB's `A`
+    std::optional<AwaitedProcess> awaited;
   };
 
   // ---- session.cc: bytes, packets, replies -----------------------------------------------------
@@ -124,6 +132,7 @@ class Session : public Peer {
   Reply reply_to(const Result<void>& result) const;
   void apply_disconnect_policy();
   void go_on_unattended();
+  bool extended() const;
   void remove_points();
 
   // ---- session_stops.cc: reports to stop replies -----------------------------------------------
@@ -246,6 +255,7 @@ class Session : public Peer {
   Reply on(const rsp::QueryLaunchSuccess&);
   Result<Pid> start_program();
   Reply attach(Pid pid);
+  void look_for_awaited();
   // session_xfer.cc
   Reply on(const rsp::TransferRead&);
   Reply on(const rsp::TransferWrite&);
@@ -289,7 +299,8 @@ class Session : public Peer {
   Environment initial_environment_;
   Connection connection_;
   bool has_client_ = false;
-  bool unattended_ = false;  // left running with commands that work without a client
+  bool threads_touched_ = false;  // by the packets that came last
+  bool unattended_ = false;       // left running with commands that work without a client
   Next next_ = Next::go_on;
   std::string output_;
   std::string last_frame_;  // for a client that asks for it again with `-`

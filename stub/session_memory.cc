@@ -1,4 +1,6 @@
 // The inferior's memory. The engine shows the program's own bytes, whatever breakpoints are in.
+#include <sys/mman.h>
+
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -53,9 +55,20 @@ Reply Session::on(const rsp::WriteMemory& request) {
   return std::string(rsp::ok_reply);
 }
 
-// LLDB then calls mmap and munmap in the program itself.
-Reply Session::on(const rsp::AllocateMemory&) { return ""; }
-Reply Session::on(const rsp::FreeMemory&) { return ""; }
+Reply Session::on(const rsp::AllocateMemory& request) {
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  const int protection = (request.readable ? PROT_READ : 0) | (request.writable ? PROT_WRITE : 0) |
+                         (request.executable ? PROT_EXEC : 0);
+  const auto start = engine_.allocate_memory(*pid, request.size, protection);
+  return start ? rsp::hex_number(start->value()) : error_reply(start.error());
+}
+
+Reply Session::on(const rsp::FreeMemory& request) {
+  const auto pid = current_process();
+  if (!pid) return error_reply(pid.error());
+  return reply_to(engine_.free_memory(*pid, Address(request.address)));
+}
 
 Reply Session::on(const rsp::SearchMemory& request) {
   const auto pid = current_process();

@@ -16,15 +16,19 @@
 namespace stub {
 namespace {
 
-// The process that a user means by a name: the newest whose file or thread is called so.
+// By its file (with or without directories) or by its thread.
+bool is_called(Pid pid, const std::string& name) {
+  if (raw(pid) == ::getpid()) return false;
+  const auto path = proc_fs::executable(pid);
+  if (path && (*path == name || std::filesystem::path(*path).filename() == name)) return true;
+  return proc_fs::comm(leader_of(pid)) == name;
+}
+
+// The process that a user means by a name: the newest that is called so.
 std::optional<Pid> find_by_name(const std::string& name) {
   std::optional<Pid> found;
-  for (const Pid pid : proc_fs::processes()) {
-    if (raw(pid) == ::getpid()) continue;
-    const auto path = proc_fs::executable(pid);
-    const bool by_file = path && std::filesystem::path(*path).filename() == name;
-    if (by_file || proc_fs::comm(leader_of(pid)) == name) found = pid;
-  }
+  for (const Pid pid : proc_fs::processes())
+    if (is_called(pid, name)) found = pid;
   return found;
 }
 
@@ -103,15 +107,32 @@ Reply Session::on(const rsp::Attach& request) {
   return attach(Pid{static_cast<pid_t>(request.pid)});
 }
 
-// Waiting for a process to come up would mean to look at /proc again and again; not done.
+// The reply to a wait comes when the process does. Nothing announces it (short of the privileges
+// that the kernel's process events need), so /proc is looked at again and again, new entries only.
 Reply Session::on(const rsp::AttachByName& request) {
-  if (request.when == rsp::AttachWhen::wait) return "";
-  const auto pid = find_by_name(request.name);
-  if (!pid) return error_reply({Errc::no_process, 0, "No process of that name"}, true);
-  return attach(*pid);
+  if (connection_.awaiting_stop || connection_.awaited)
+    return error_reply({Errc::refused, 0, "The program is running"});
+  if (request.when != rsp::AttachWhen::wait) {
+    if (const auto pid = find_by_name(request.name)) return attach(*pid);
+    if (request.when == rsp::AttachWhen::now)
+      return error_reply({Errc::no_process, 0, "No process of that name"}, true);
+  }
+  const auto present = proc_fs::processes();
+  connection_.awaited = AwaitedProcess{request.name, {present.begin(), present.end()}};
+  return std::nullopt;
 }
 
-Reply Session::on(const rsp::QueryAttachOrWait&) { return ""; }
+Reply Session::on(const rsp::QueryAttachOrWait&) { return std::string(rsp::ok_reply); }
+
+void Session::look_for_awaited() {
+  for (const Pid pid : proc_fs::processes()) {
+    if (connection_.awaited->known.contains(pid) || !is_called(pid, connection_.awaited->name))
+      continue;
+    connection_.awaited.reset();
+    if (const Reply reply = attach(pid)) send(*reply);
+    return;
+  }
+}
 
 Reply Session::on(const rsp::QueryAttached& request) {
   const auto pid =
@@ -167,8 +188,10 @@ Reply Session::on(const rsp::QueryWorkingDirectory&) {
   return rsp::to_hex(std::filesystem::current_path(error).string());
 }
 
-// Programs share the daemon's streams.
-Reply Session::on(const rsp::SetStandardStream&) { return ""; }
+Reply Session::on(const rsp::SetStandardStream& request) {
+  settings_.launch.streams[static_cast<std::size_t>(request.stream)] = request.path;
+  return std::string(rsp::ok_reply);
+}
 
 // What the user said on the command line goes before what a client likes.
 Reply Session::on(const rsp::SetDetachOnError& request) {

@@ -1,6 +1,8 @@
 // Running, stopping, letting go.
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "protocol/replies.h"
 #include "stub/log.h"
 #include "stub/session.h"
@@ -122,6 +124,10 @@ Reply Session::resume(std::span<const ResumeAction> actions) {
 // 0x03 has no reply. Where no resume is waiting for a stop it came too late: gdb counts on it
 // taking effect at the next resume, LLDB takes the stop that is on its way for the answer.
 void Session::interrupt() {
+  if (connection_.awaited) {
+    connection_.awaited.reset();
+    return send(error_reply({Errc::refused, EINTR, "Interrupted"}, true));
+  }
   if (engine_.non_stop() || connection_.awaiting_stop || !connection_.lldb)
     (void)engine_.interrupt(connection_.general_thread);
 }
@@ -139,7 +145,7 @@ Reply Session::on(const rsp::QueryStepPacket&) { return std::string(rsp::ok_repl
 // With `target remote` the server's work is done when no process is left.
 void Session::leave_if_done() {
   connection_.awaiting_stop = connection_.awaiting_stop && !engine_.processes().empty();
-  if (!connection_.extended && !settings_.multi && engine_.processes().empty()) next_ = Next::quit;
+  if (!extended() && engine_.processes().empty()) next_ = Next::quit;
 }
 
 Reply Session::on(const rsp::Kill&) {

@@ -114,7 +114,7 @@ std::optional<StopReport> Session::next_report() {
 // A stop reply on its way to the client. In all-stop mode the thread becomes the selected one; in
 // non-stop mode the selection is the client's alone.
 std::string Session::tell(const StopReport& report) {
-  announce_end(report.stop);
+  if (settings_.announce_ends) announce_end(report.stop);
   if (engine_.find(report.tid) != nullptr) {
     last_reported_ = report.tid;
     if (!engine_.non_stop()) select(report.pid, report.tid);

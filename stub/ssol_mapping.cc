@@ -30,23 +30,6 @@ constexpr std::uint64_t largest_area_size = 4 * 1024 * 1024;
 constexpr std::uint64_t no_descriptor = ~std::uint64_t{0};
 constexpr char area_name[] = "sidestep-ssol";
 
-// The vDSO is executable, is always there unless booted with vdso=0, and falls back to real system
-// calls, so it holds the instruction we need.
-std::optional<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mode mode,
-                                                std::span<const Mapping> mappings) {
-  const auto vdso = std::find_if(mappings.begin(), mappings.end(),
-                                 [](const Mapping& m) { return m.path == "[vdso]"; });
-  if (vdso == mappings.end()) return std::nullopt;
-  std::vector<std::byte> code(vdso->size());
-  code.resize(tracee.read_memory(pid, vdso->start, code));
-  const std::array<std::byte, 2> wanted = mode == x86::Mode::amd64
-                                              ? std::array{std::byte{0x0f}, std::byte{0x05}}
-                                              : std::array{std::byte{0xcd}, std::byte{0x80}};
-  const auto found = std::search(code.begin(), code.end(), wanted.begin(), wanted.end());
-  if (found == code.end()) return std::nullopt;
-  return vdso->start + static_cast<std::uint64_t>(found - code.begin());
-}
-
 std::uint64_t next_area_size(const SsolAreas& areas) {
   std::uint64_t size = first_area_size;
   for (const auto& range : areas.ranges()) size = std::max(size, range.size * 2);
@@ -91,6 +74,23 @@ std::optional<Address> find_place(const AddressSpace& space, std::vector<Mapping
 }
 
 }  // namespace
+
+// The vDSO is executable, is always there unless booted with vdso=0, and falls back to real system
+// calls, so it holds the instruction we need.
+std::optional<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mode mode,
+                                                std::span<const Mapping> mappings) {
+  const auto vdso = std::find_if(mappings.begin(), mappings.end(),
+                                 [](const Mapping& m) { return m.path == "[vdso]"; });
+  if (vdso == mappings.end()) return std::nullopt;
+  std::vector<std::byte> code(vdso->size());
+  code.resize(tracee.read_memory(pid, vdso->start, code));
+  const std::array<std::byte, 2> wanted = mode == x86::Mode::amd64
+                                              ? std::array{std::byte{0x0f}, std::byte{0x05}}
+                                              : std::array{std::byte{0xcd}, std::byte{0x80}};
+  const auto found = std::search(code.begin(), code.end(), wanted.begin(), wanted.end());
+  if (found == code.end()) return std::nullopt;
+  return vdso->start + static_cast<std::uint64_t>(found - code.begin());
+}
 
 Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread, Address text,
                       Reach reach, std::optional<WaitResult>& death) {

@@ -64,7 +64,7 @@ namespace stub {
 namespace {
 
 constexpr const char* library_name = "libthread_db.so.1";
-constexpr std::string_view system_directories = "$sdir";
+constexpr std::string_view system_directories = "$sdir", program_directory = "$pdir";
 
 // A function of the library; its type comes from <thread_db.h>.
 #define LIBRARY_FUNCTION(library, name) reinterpret_cast<decltype(&name)>(dlsym(library, #name))
@@ -86,6 +86,7 @@ Result<ThreadDb> ThreadDb::load(std::string_view search_path) {
   while (!search_path.empty()) {
     const std::string directory(search_path.substr(0, search_path.find(':')));
     search_path.remove_prefix(std::min(directory.size() + 1, search_path.size()));
+    if (directory == program_directory) continue;
     const std::string name =
         directory == system_directories ? library_name : directory + "/" + library_name;
     Library library(dlopen(name.c_str(), RTLD_NOW));

@@ -30,7 +30,8 @@ struct TlsThread {
 class ThreadDb {
  public:
   // Loads libthread_db.so.1. `search_path` is a list of directories separated by colons, $sdir
-  // being the system's. Error: refused, when none of them has one that can be loaded.
+  // being the system's. $pdir, the program's own, is passed over: what is in it need not run here.
+  // Error: refused, when none of them has one that can be loaded.
   static Result<ThreadDb> load(std::string_view search_path);
 
   // Where `offset` of the TLS block of the object of `link_map` lies for that thread. Errors:

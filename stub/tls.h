@@ -26,7 +26,7 @@ namespace stub {
 struct TlsOptions {
   // `monitor set libthread-db-search-path`. Where the user names directories of their own, a
   // library that is not there is an error: nothing else is tried in its place.
-  std::string library_path = "$sdir";
+  std::string library_path = "$sdir:$pdir";
 };
 
 // `link_map` as the client has it from qXfer:libraries-svr4; 0 is the main program (clients know no

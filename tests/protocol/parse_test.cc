@@ -246,7 +246,6 @@ TEST_CASE("malformed packets, one family after the other") {
            "qCRC:0",
            "qMemoryRegionInfo:zz",
            // points
-           "Z",
            "Z0",
            "Z0,",
            "Z0,0",

@@ -25,6 +25,8 @@ TEST_CASE("COMM is read as gdbserver reads it") {
       {"tcp4:host:1", TcpEndpoint{"host", "1", Family::v4}},
       {"tcp6:host:1", TcpEndpoint{"host", "1", Family::v6}},
       {"tcp6:[::1]:1", TcpEndpoint{"::1", "1", Family::v6}},
+      {"tcp4:[::1]:1", TcpEndpoint{"[::1]", "1", Family::v4}},  // brackets are for IPv6
+      {"[::1:1", TcpEndpoint{"[::1", "1", Family::v6}},
       {"tcp:::1:1", TcpEndpoint{"::1", "1", Family::v6}},
       {"tcp::1", TcpEndpoint{"", "1", Family::any}},
       {"tcp4:1", TcpEndpoint{"", "1", Family::v4}},

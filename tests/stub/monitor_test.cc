@@ -35,6 +35,7 @@ TEST_CASE("monitor: texts of gdbserver") {
       {"set debug-format none", "All extra debug format options disabled.\n"},
       {"set debug-format timestamp,none",
        "Timestamps will be added to debug output.\nAll extra debug format options disabled.\n"},
+      {"set libthread-db-search-path", "libthread-db-search-path set to `$sdir:$pdir'\n"},
       {"set libthread-db-search-path /x", "libthread-db-search-path set to `/x'\n"},
       {"exit", ""},
   };

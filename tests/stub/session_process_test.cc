@@ -1,4 +1,9 @@
 // Starting and taking over processes.
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "stub/proc_fs.h"
 #include "tests/stub/session_fixture.h"
 
 namespace stub {
@@ -70,6 +75,64 @@ TEST_CASE("session: attaching to what is not there") {
   CHECK(c.ask("vAttach;" + wire_tid(1)).starts_with("E."));
   CHECK(c.ask("vAttachName;" + hex("no process is called so")).starts_with("E."));
   CHECK(c.ask("qC") == "QC" + wire_tid(1));
+}
+
+TEST_CASE("session: waiting for a process by its name") {
+  using namespace std::chrono_literals;
+  Client c(1, false, multi());
+  CHECK(c.ask("qVAttachOrWaitSupported") == "OK");
+  CHECK(c.ask("vAttachWait;" + hex("no process is called so")) == "(nothing)");
+  CHECK(c.session.poll_after() == 10ms);
+  CHECK(c.event() == "(nothing)");
+  CHECK(c.ask("vAttachOrWait;" + hex("another")) == "E01");
+  CHECK(c.raw("\x03") == rsp::frame_packet("E.Interrupted"));
+  CHECK(c.session.poll_after() == std::nullopt);
+  // Whoever is there is not waited for; it cannot be attached to here.
+  const auto own_parent = proc_fs::comm(Tid{::getppid()});
+  REQUIRE(own_parent);
+  CHECK(c.ask("vAttachOrWait;" + hex(*own_parent)).starts_with("E."));
+  CHECK(c.session.poll_after() == std::nullopt);
+}
+
+TEST_CASE("session: files in place of standard streams") {
+  Client c(1, false, multi());
+  CHECK(c.ask("QSetSTDIN:" + hex("/dev/null")) == "OK");
+  CHECK(c.ask("QSetSTDOUT:" + hex("/tmp/out")) == "OK");
+  CHECK(c.ask("QSetSTDERR:" + hex("/tmp/err")) == "OK");
+  CHECK(c.ask("QSetSTDIN:zz") == "E01");
+  REQUIRE(c.ask("vRun;").starts_with("T05"));
+  CHECK(c.launched.front().streams ==
+        std::array<std::string, 3>{"/dev/null", "/tmp/out", "/tmp/err"});
+}
+
+TEST_CASE("session: `~` in a working directory is the user's home") {
+  Client c(1, false, multi());
+  const char* home = std::getenv("HOME");
+  REQUIRE(home != nullptr);
+  CHECK(c.ask("QSetWorkingDir:" + hex("~/x")) == "OK");
+  CHECK(c.ask("qGetWorkingDir") == hex(std::string(home) + "/x"));
+  CHECK(c.ask("QSetWorkingDir:" + hex("~")) == "OK");
+  CHECK(c.ask("qGetWorkingDir") == hex(home));
+  CHECK(c.ask("QSetWorkingDir:" + hex("~other/x")) == "OK");
+  CHECK(c.ask("qGetWorkingDir") == hex("~other/x"));
+}
+
+TEST_CASE("session: plain `target remote` is over with its last program, also with --multi") {
+  Client plain(1, false, multi());
+  REQUIRE(plain.ask("vKill;" + wire_tid(1)) == "OK");
+  CHECK(plain.session.next() == Peer::Next::go_on);
+  plain.session.disconnected();
+  CHECK(plain.session.next() == Peer::Next::quit);
+
+  Client extended(1, false, multi());
+  REQUIRE(extended.ask("!") == "OK");
+  REQUIRE(extended.ask("vKill;" + wire_tid(1)) == "OK");
+  extended.session.disconnected();
+  CHECK(extended.session.next() == Peer::Next::go_on);
+  // Nobody who only looked whether the port is open ends it.
+  extended.session.connected();
+  extended.session.disconnected();
+  CHECK(extended.session.next() == Peer::Next::go_on);
 }
 
 TEST_CASE("session: LLDB's way to start a program") {

@@ -1,0 +1,40 @@
+// Memory that the client has the inferior map.
+#include <algorithm>
+
+#include "stub/engine.h"
+#include "stub/remote_memory.h"
+
+namespace stub {
+
+// Any thread will do that is at rest.
+Thread* Engine::stopped_thread(Inferior& process) {
+  const auto found = std::ranges::find_if(process.threads, [](const auto& entry) {
+    return !entry.second->running && !entry.second->mid_syscall;
+  });
+  return found == process.threads.end() ? nullptr : found->second.get();
+}
+
+Result<Address> Engine::allocate_memory(Pid pid, std::uint64_t size, int protection) {
+  Inferior* owner = process(pid);
+  Thread* thread = owner != nullptr ? stopped_thread(*owner) : nullptr;
+  if (thread == nullptr) return fail(Errc::refused, "No thread of the process is stopped");
+  std::optional<WaitResult> death;
+  const auto start = map_memory(tracee_, *owner->space, *thread, size, protection, death);
+  if (death) deaths_.push_back(*death);
+  if (start) owner->space->client_memory[*start] = size;
+  return start;
+}
+
+Result<void> Engine::free_memory(Pid pid, Address start) {
+  Inferior* owner = process(pid);
+  Thread* thread = owner != nullptr ? stopped_thread(*owner) : nullptr;
+  if (thread == nullptr) return fail(Errc::refused, "No thread of the process is stopped");
+  const auto known = owner->space->client_memory.extract(start);
+  if (known.empty()) return fail(Errc::bad_address, "That memory was not allocated here");
+  std::optional<WaitResult> death;
+  auto freed = unmap_memory(tracee_, *owner->space, *thread, start, known.mapped(), death);
+  if (death) deaths_.push_back(*death);
+  return freed;
+}
+
+}  // namespace stub
