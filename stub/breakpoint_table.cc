@@ -7,6 +7,9 @@ namespace stub {
 namespace {
 
 constexpr std::byte int3_byte{int3_opcode};
+constexpr unsigned page_bits = 12;
+
+std::uint64_t page_of(Address at) { return at.value() >> page_bits; }
 
 }  // namespace
 
@@ -47,6 +50,7 @@ Result<Site*> BreakpointTable::insert(Pid pid, Address at) {
     return fail(Errc::bad_address, "Cannot write a breakpoint there", EFAULT);
   auto [place, added] = sites_.emplace(at, std::move(site));
   by_address_.emplace(at, &place->second);
+  add_to_page(place->second);
   std::array<std::uint8_t, x86::max_instruction_length> now{};
   const std::span tail(now.data(), place->second.length);
   if (tracee_.read_memory(pid, at, std::as_writable_bytes(tail)) == tail.size() &&
@@ -92,6 +96,7 @@ void BreakpointTable::drop_if_unused(Pid pid, Site& site) {
   restore(pid, site);
   const Address at = site.address;
   by_address_.erase(at);
+  remove_from_page(at);
   sites_.erase(at);
 }
 
@@ -111,13 +116,30 @@ void BreakpointTable::put_back(Pid pid, const Site& site) const {
 }
 
 void BreakpointTable::mask(Address from, std::span<std::byte> bytes) const {
-  if (bytes.empty()) return;
-  for (auto it = sites_.lower_bound(from); it != sites_.end(); ++it) {
-    const auto offset = static_cast<std::uint64_t>(it->first - from);
-    if (offset >= bytes.size()) break;
-    // Only our own byte is masked: where the program has written over it, its byte is the truth.
-    if (bytes[offset] == int3_byte) bytes[offset] = static_cast<std::byte>(it->second.shadow);
+  if (bytes.empty() || sites_.empty()) return;
+  const std::uint64_t last = page_of(from + (bytes.size() - 1));
+  for (std::uint64_t number = page_of(from); number <= last; ++number) {
+    const auto page = pages_.find(number);
+    if (page == pages_.end()) continue;
+    auto it = std::ranges::lower_bound(page->second, from, {}, &Site::address);
+    for (; it != page->second.end(); ++it) {
+      const auto offset = static_cast<std::uint64_t>((*it)->address - from);
+      if (offset >= bytes.size()) break;
+      // Only our own byte is masked: where the program has written over it, its byte is the truth.
+      if (bytes[offset] == int3_byte) bytes[offset] = static_cast<std::byte>((*it)->shadow);
+    }
   }
+}
+
+void BreakpointTable::add_to_page(const Site& site) {
+  Page& page = pages_[page_of(site.address)];
+  page.insert(std::ranges::lower_bound(page, site.address, {}, &Site::address), &site);
+}
+
+void BreakpointTable::remove_from_page(Address at) {
+  const auto page = pages_.find(page_of(at));
+  std::erase_if(page->second, [&](const Site* site) { return site->address == at; });
+  if (page->second.empty()) pages_.erase(page);
 }
 
 void BreakpointTable::patch_write(Address to, std::span<std::byte> bytes) {
@@ -144,6 +166,7 @@ void BreakpointTable::restore_all(Pid pid) const {
 
 void BreakpointTable::clear() {
   by_address_.clear();
+  pages_.clear();
   sites_.clear();
 }
 
@@ -153,6 +176,7 @@ void BreakpointTable::copy_from(const BreakpointTable& parent) {
   for (auto& [address, site] : sites_) {
     site.statistics = {};
     by_address_.emplace(address, &site);
+    add_to_page(site);
   }
 }
 

@@ -15,6 +15,7 @@
 #include <map>
 #include <span>
 #include <unordered_map>
+#include <vector>
 
 #include "arch/step_plan.h"
 #include "stub/site_program.h"
@@ -93,8 +94,14 @@ class BreakpointTable {
 
   Tracee& tracee_;
   x86::Mode mode_;
-  std::map<Address, Site> sites_;                  // in order, for masking
+  using Page = std::vector<const Site*>;  // ascending
+  void add_to_page(const Site& site);
+  void remove_from_page(Address at);
+
+  std::map<Address, Site> sites_;                  // in order, for listing and writing
   std::unordered_map<Address, Site*> by_address_;  // for hits
+  // For masking what was read, which conditions do at each hit: by page number.
+  std::unordered_map<std::uint64_t, Page> pages_;
 };
 
 }  // namespace stub

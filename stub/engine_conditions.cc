@@ -3,6 +3,8 @@
 // The evaluation reads the thread's registers as they were fetched at the stop and the program's
 // memory with our bytes masked. Any error in it means that the client has to decide: the stop is
 // reported.
+#include <algorithm>
+#include <array>
 #include <ctime>
 
 #include "arch/register_table.h"
@@ -39,19 +41,51 @@ class ConditionRegisters final : public rsp::AgentRegisters {
   x86::RegisterFile file_;
 };
 
+// A read of a few bytes costs as much as one of a cache line or two, and the values that a
+// condition looks at lie beside each other: arguments and locals, the members of a structure. So
+// what is read is the aligned block around, once per evaluation.
 class ConditionMemory final : public rsp::AgentMemory {
  public:
   ConditionMemory(Tracee& tracee, const Inferior& process) : tracee_(tracee), process_(process) {}
 
   bool read(std::uint64_t address, std::span<std::byte> to) override {
-    if (tracee_.read_memory(process_.pid, Address(address), to) != to.size()) return false;
-    process_.space->sites.mask(Address(address), to);
+    const std::uint64_t offset = address % block_size;
+    if (offset + to.size() > block_size) return read_exactly(Address(address), to);
+    const Block* block = block_at(address - offset);
+    if (block == nullptr) return read_exactly(Address(address), to);
+    std::copy_n(block->bytes.begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
     return true;
   }
 
  private:
+  static constexpr std::uint64_t block_size = 128;
+  static constexpr std::size_t most_blocks = 4;
+  struct Block {
+    std::uint64_t address;
+    std::array<std::byte, block_size> bytes;
+  };
+
+  const Block* block_at(std::uint64_t address) {
+    for (std::size_t i = 0; i < used_; ++i)
+      if (blocks_[i].address == address) return &blocks_[i];
+    if (used_ == most_blocks) return nullptr;
+    Block& block = blocks_[used_];
+    block.address = address;
+    if (!read_exactly(Address(address), block.bytes)) return nullptr;
+    ++used_;
+    return &block;
+  }
+
+  bool read_exactly(Address address, std::span<std::byte> to) {
+    if (tracee_.read_memory(process_.pid, address, to) != to.size()) return false;
+    process_.space->sites.mask(address, to);
+    return true;
+  }
+
   Tracee& tracee_;
   const Inferior& process_;
+  std::array<Block, most_blocks> blocks_;
+  std::size_t used_ = 0;
 };
 
 class ConsoleOutput final : public rsp::AgentOutput {

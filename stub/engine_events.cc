@@ -134,7 +134,7 @@ void Engine::on_exec(Thread& reported) {
   reported.tid = tid;
   reported.process = &process;
   reported.running = false;
-  if (regs) reported.general = *regs;
+  if (regs) reported.set_fetched(*regs);
   reported.want = want;
   reported.stop_request = stop_request;
   process.vfork_parent.reset();
@@ -210,7 +210,7 @@ void Engine::release_orphans(const AddressSpace& space) {
     leader.tid = early.first;
     leader.process = &orphan;
     if (const auto regs = tracee_.registers(early.first)) {
-      leader.general = *regs;
+      leader.set_fetched(*regs);
       (void)step_over_.leave_slot(leader, space);
       (void)flush(leader);
       space.sites.restore_all(orphan.pid);

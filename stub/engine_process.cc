@@ -128,7 +128,7 @@ void Engine::adopt_launched(Pid pid) {
   Thread& leader = add_thread(launched, tid);
   leader.newborn = false;
   leader.running = false;
-  if (regs) leader.general = *regs;
+  if (regs) leader.set_fetched(*regs);
   leader.last_stop = Stop{.kind = StopKind::signal, .signal = SIGTRAP};
 }
 

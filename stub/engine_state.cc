@@ -1,5 +1,6 @@
 // Registers, memory and points, as the client sees them.
 #include <algorithm>
+#include <utility>
 
 #include "stub/engine.h"
 
@@ -13,7 +14,7 @@ Result<x86::GeneralRegisters*> Engine::general(Thread& thread) {
     if (thread.running) return fail(Errc::refused, "The thread is running");
     auto regs = tracee_.registers(thread.tid);
     if (!regs) return tl::unexpected(regs.error());
-    thread.general = *regs;
+    thread.set_fetched(*regs);
   }
   return &*thread.general;
 }
@@ -21,7 +22,8 @@ Result<x86::GeneralRegisters*> Engine::general(Thread& thread) {
 Result<void> Engine::flush(Thread& thread) {
   if (!thread.general || !thread.general_dirty) return {};
   thread.general_dirty = false;
-  return tracee_.set_registers(thread.tid, *thread.general);
+  return tracee_.change_registers(
+      thread.tid, std::exchange(thread.general_in_kernel, *thread.general), *thread.general);
 }
 
 Result<x86::RegisterFile> Engine::read_registers(Tid tid, RegisterParts parts) {
@@ -47,8 +49,7 @@ Result<void> Engine::write_registers(Tid tid, const x86::RegisterFile& file, Reg
   const bool moved = (*before)->rip != file.general.rip;
   if (**before != file.general) {
     if (auto set = tracee_.set_registers(tid, file.general); !set) return set;
-    known->general = file.general;
-    known->general_dirty = false;
+    known->set_fetched(file.general);
   }
   if (moved) {
     known->passed_site.reset();

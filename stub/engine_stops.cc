@@ -93,7 +93,7 @@ void Engine::handle_stop(Thread& thread, const WaitStatus& status) {
     thread.running = true;
     return;
   }
-  thread.general = *regs;
+  thread.set_fetched(*regs);
   StopFacts facts{.status = status};
   if (!make_canonical(thread, status, facts)) return;
   if (thread.in_place_step) end_in_place(thread);

@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cassert>
 #include <cerrno>
 #include <cstdio>
@@ -34,6 +36,7 @@ namespace stub {
 namespace {
 
 static_assert(sizeof(x86::GeneralRegisters) == sizeof(user_regs_struct));
+static_assert(offsetof(user, regs) == 0);
 static_assert(static_cast<int>(PtraceEvent::fork) == PTRACE_EVENT_FORK);
 static_assert(static_cast<int>(PtraceEvent::vfork) == PTRACE_EVENT_VFORK);
 static_assert(static_cast<int>(PtraceEvent::clone) == PTRACE_EVENT_CLONE);
@@ -99,14 +102,17 @@ Result<void> LinuxTracee::kill(Pid pid) {
   return {};
 }
 
-std::optional<WaitResult> LinuxTracee::wait() {
+std::optional<WaitResult> LinuxTracee::wait() { return statuses_.next(); }
+
+std::optional<WaitResult> LinuxTracee::poll(std::optional<Tid> tid) {
   int status = 0;
-  const pid_t tid = waitpid(-1, &status, __WALL | WNOHANG);
-  if (tid <= 0) return std::nullopt;
-  return WaitResult{Tid{tid}, status};
+  const pid_t got = waitpid(tid ? raw(*tid) : -1, &status, __WALL | WNOHANG);
+  if (got <= 0) return std::nullopt;
+  return WaitResult{Tid{got}, status};
 }
 
 std::optional<WaitResult> LinuxTracee::wait_for(Tid tid) {
+  if (auto fetched = statuses_.take(tid)) return fetched;
   int status = 0;
   pid_t got;
   do {
@@ -125,6 +131,27 @@ Result<x86::GeneralRegisters> LinuxTracee::registers(Tid tid) {
 
 Result<void> LinuxTracee::set_registers(Tid tid, const x86::GeneralRegisters& regs) {
   return request(PTRACE_SETREGS, tid, 0, pointer(regs), "PTRACE_SETREGS");
+}
+
+// Two words at most are worth a call each (0.65 us against 1.6 us for all 27 on the machine this
+// was measured on); a thread that leaves a site by a slot has a new PC and nothing else.
+Result<void> LinuxTracee::change_registers(Tid tid, const x86::GeneralRegisters& before,
+                                           const x86::GeneralRegisters& after) {
+  constexpr std::size_t words = sizeof after / sizeof(std::uint64_t);
+  using Words = std::array<std::uint64_t, words>;
+  const auto old = std::bit_cast<Words>(before);
+  const auto now = std::bit_cast<Words>(after);
+  std::array<std::size_t, 2> changed{};
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < words; ++i) {
+    if (old[i] == now[i]) continue;
+    if (count == changed.size()) return set_registers(tid, after);
+    changed[count++] = i;
+  }
+  for (std::size_t i = 0; i < count; ++i)
+    if (auto done = poke_user(tid, changed[i] * sizeof(std::uint64_t), now[changed[i]]); !done)
+      return done;
+  return {};
 }
 
 Result<std::uint64_t> LinuxTracee::peek_user(Tid tid, std::size_t offset) {

@@ -4,10 +4,11 @@
 #include <map>
 
 #include "stub/tracee.h"
+#include "stub/wait_queue.h"
 
 namespace stub {
 
-class LinuxTracee final : public Tracee {
+class LinuxTracee final : public Tracee, private WaitQueue::Source {
  public:
   LinuxTracee() = default;
   ~LinuxTracee() override;
@@ -24,6 +25,8 @@ class LinuxTracee final : public Tracee {
 
   Result<x86::GeneralRegisters> registers(Tid tid) override;
   Result<void> set_registers(Tid tid, const x86::GeneralRegisters& regs) override;
+  Result<void> change_registers(Tid tid, const x86::GeneralRegisters& before,
+                                const x86::GeneralRegisters& after) override;
   Result<std::uint64_t> peek_user(Tid tid, std::size_t offset) override;
   Result<void> poke_user(Tid tid, std::size_t offset, std::uint64_t value) override;
   Result<std::size_t> xstate(Tid tid, std::span<std::byte> into) override;
@@ -47,8 +50,10 @@ class LinuxTracee final : public Tracee {
   void forget_memory(Pid pid) override;
 
  private:
+  std::optional<WaitResult> poll(std::optional<Tid> tid) override;
   int memory_handle(Pid pid);
 
+  WaitQueue statuses_{*this};
   std::map<Pid, int> memory_handles_;  // /proc/PID/mem, opened at first use
 };
 

@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
@@ -147,13 +148,15 @@ class Server::Loop {
   }
 
   void on_signals() {
-    signalfd_siginfo info;
+    // Each of the four can be pending once: one read takes all.
+    std::array<signalfd_siginfo, 4> pending;
+    const ssize_t got = ::read(signals_.native_handle(), pending.data(), sizeof pending);
     bool child = false;
-    while (::read(signals_.native_handle(), &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo == SIGCHLD) {
+    for (std::size_t i = 0; i < std::max<ssize_t>(got, 0) / sizeof pending[0]; ++i) {
+      if (pending[i].ssi_signo == SIGCHLD) {
         child = true;
       } else {
-        ended_by_ = static_cast<int>(info.ssi_signo);
+        ended_by_ = static_cast<int>(pending[i].ssi_signo);
         return io_.stop();
       }
     }

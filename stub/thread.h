@@ -53,7 +53,8 @@ struct Thread {
   // Registers, fetched when first needed after a stop, written back before the next resume.
   std::optional<x86::GeneralRegisters> general;
   bool general_dirty = false;
-  DebugRegisters debug_loaded;  // what its debug registers hold
+  x86::GeneralRegisters general_in_kernel{};  // what the kernel has, when `general` is there
+  DebugRegisters debug_loaded;                // what its debug registers hold
 
   // The client's side.
   Want want = Want::hold;
@@ -73,6 +74,11 @@ struct Thread {
   std::optional<Address> rseq_area;  // once known; a thread keeps its area for life
   bool cannot_map = false;           // has a seccomp filter that we may not suspend
   std::uint64_t seen_epoch = 0;      // of the last stop: it was outside all slots then
+
+  void set_fetched(const x86::GeneralRegisters& regs) {
+    general = general_in_kernel = regs;
+    general_dirty = false;
+  }
 };
 
 }  // namespace stub

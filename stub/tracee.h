@@ -46,7 +46,7 @@ class Tracee {
   virtual Result<void> resume(Tid tid, ResumeHow how, int signal) = 0;
   virtual Result<void> detach(Tid tid, int signal) = 0;
   virtual Result<void> kill(Pid pid) = 0;  // SIGKILL to the process
-  // The next status change of any child, if there is one now (WNOHANG | __WALL).
+  // The next status change of any child, if there is one now (WNOHANG | __WALL), in a fair order.
   virtual std::optional<WaitResult> wait() = 0;
   // Waits for this thread alone (blocking). Only for stops that are certain to come at once.
   virtual std::optional<WaitResult> wait_for(Tid tid) = 0;
@@ -54,6 +54,9 @@ class Tracee {
   // State of a stopped thread.
   virtual Result<x86::GeneralRegisters> registers(Tid tid) = 0;
   virtual Result<void> set_registers(Tid tid, const x86::GeneralRegisters& regs) = 0;
+  // The same for a thread that has `before` now: the cheapest way to `after`.
+  virtual Result<void> change_registers(Tid tid, const x86::GeneralRegisters& before,
+                                        const x86::GeneralRegisters& after) = 0;
   // A word of `struct user` (debug registers; also rip alone, cheaper than all registers).
   virtual Result<std::uint64_t> peek_user(Tid tid, std::size_t offset) = 0;
   virtual Result<void> poke_user(Tid tid, std::size_t offset, std::uint64_t value) = 0;

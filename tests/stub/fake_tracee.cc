@@ -287,6 +287,12 @@ Result<void> FakeTracee::set_registers(Tid tid, const x86::GeneralRegisters& reg
   return {};
 }
 
+Result<void> FakeTracee::change_registers(Tid tid, const x86::GeneralRegisters& before,
+                                          const x86::GeneralRegisters& after) {
+  if (alive(tid) && at(tid).regs != before) blunders.push_back("registers changed behind our back");
+  return set_registers(tid, after);
+}
+
 Result<std::uint64_t> FakeTracee::peek_user(Tid tid, std::size_t offset) {
   const auto thread = stopped("peek_user", tid);
   if (!thread) return tl::unexpected(thread.error());

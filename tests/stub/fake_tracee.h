@@ -135,6 +135,8 @@ class FakeTracee : public Tracee {
   std::optional<WaitResult> wait_for(Tid tid) override;
   Result<x86::GeneralRegisters> registers(Tid tid) override;
   Result<void> set_registers(Tid tid, const x86::GeneralRegisters& regs) override;
+  Result<void> change_registers(Tid tid, const x86::GeneralRegisters& before,
+                                const x86::GeneralRegisters& after) override;
   Result<std::uint64_t> peek_user(Tid tid, std::size_t offset) override;
   Result<void> poke_user(Tid tid, std::size_t offset, std::uint64_t value) override;
   Result<std::size_t> xstate(Tid tid, std::span<std::byte> into) override;
