@@ -112,11 +112,14 @@ bool Engine::make_canonical(Thread& thread, const WaitStatus& status, StopFacts&
   const AddressSpace& areas_of = space.parent_areas ? *space.parent_areas : space;
   const auto left = step_over_.leave_slot(thread, areas_of);
   space.parent_areas.reset();
-  if (left && slot_was_taken_away(thread, pc)) facts.slot_lost = true;
+  // A thread that has jumped in by itself stays where it went: its state, and its fault, are its
+  // own.
+  const bool ours = left && left->progress != x86::Progress::lost;
+  if (ours && slot_was_taken_away(thread, pc)) facts.slot_lost = true;
   if (left && left->progress == x86::Progress::unfinished) return finish_in_slot(thread);
   thread.slot_run.reset();
   const bool is_trap = std::holds_alternative<SignalStop>(status) && thread.stop_signal == SIGTRAP;
-  if (left && left->progress != x86::Progress::lost) {
+  if (ours) {
     facts.slot_finished =
         (is_trap && left->at_end) || (facts.slot_lost && left->progress == x86::Progress::done);
     if (left->progress == x86::Progress::not_started) thread.passed_site = left->site;

@@ -231,6 +231,25 @@ static void scribble(void) {
   }
 }
 
+static volatile uintptr_t fault_pc, fault_address;
+static void note_fault(int number, siginfo_t* info, void* context) {
+  (void)number;
+  fault_pc = (uintptr_t)((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
+  fault_address = (uintptr_t)info->si_addr;
+  siglongjmp(escape, 1);
+}
+
+// Into the middle of an instruction of a slot, when the area is there no more.
+static long enter_gone(void) {
+  struct Range area;
+  visit(3);
+  if (!foreign(&area)) puts("no area");
+  spoil("munmap", area);
+  on_faults(NULL, note_fault);
+  if (!sigsetjmp(escape, 1)) ((void (*)(long))(area.start + 1))(0);
+  return fault_pc != area.start + 1 || fault_address != area.start + 1;
+}
+
 static void enter(void) {
   struct Range area;
   visit(3);
@@ -425,6 +444,7 @@ int main(int argc, char** argv) {
   if (!strcmp(mode, "meddle")) wrong = meddle(argument);
   if (!strcmp(mode, "scribble")) scribble();
   if (!strcmp(mode, "enter")) enter();
+  if (!strcmp(mode, "gone")) wrong = enter_gone();
   if (!strcmp(mode, "threads")) wrong = many_threads(number);
   if (!strcmp(mode, "signals")) wrong = many_signals(number);
   if (!strcmp(mode, "clocks")) wrong = read_clocks(number);

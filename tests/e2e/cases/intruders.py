@@ -160,6 +160,35 @@ def area_entered(t):
     survive(t, started(t, "intruder enter", passed=FAULTS))
 
 
+@case()
+def area_entered_in_the_open(t):
+    """What the client is told of a thread that has jumped into the area: where it went."""
+    client = started(t, "intruder enter")
+    client.ok("QPassSignals:")
+    pid = client.server.inferior()
+    stop, told = client.resume(), []
+    while stop.kind == "T" and len(told) < 40:
+        place = next((row for row in procfs.maps(pid) if row[0] <= stop.pc < row[1]), None)
+        if place and "x" in place[2] and not place[4].startswith(("/", "[vdso]")):
+            told.append(stop)
+            client.read_memory(stop.pc, 1)
+            t.equal(client.register_value("rip"), stop.pc, "rip")
+            stop = client.resume(f"vCont;s:{stop.thread}")
+            t.check(stop.kind == "T", f"a step: {stop}")
+        stop = client.resume(f"vCont;C{stop.signal:02x}:{stop.thread};c")
+    t.note(f"{len(told)} stops inside")
+    t.check(told, "no stop inside the area")
+    still_there(t, client)
+    if stop.kind == "T":
+        client.expect(f"vKill;{stop.pid:x}", "OK")
+
+
+@case()
+def area_entered_when_gone(t):
+    """A jump to where the area was: the fault that any other address would have given."""
+    in_order(t, started(t, "intruder gone"))
+
+
 @case(timeout=90)
 def short_lived_threads(t):
     """Thousands of threads, each with sites in its only function."""
