@@ -9,9 +9,8 @@
 namespace stub {
 
 // Has `thread` (stopped) map `size` bytes with the PROT_ bits `protection`, anywhere. Errors:
-// refused when the thread cannot be made to (a system call under way, a seccomp filter, no vDSO),
-// system when the kernel says no, thread_gone. `death` receives the thread's end when it was waited
-// for here.
+// those of borrow_thread(); system when the kernel says no. `death` receives the thread's end when
+// it was waited for here.
 Result<Address> map_memory(Tracee& tracee, AddressSpace& space, const Thread& thread,
                            std::uint64_t size, int protection, std::optional<WaitResult>& death);
 

@@ -1,25 +1,17 @@
 // Making the inferior map an SSOL area, and taking it away again.
 #pragma once
 
-#include <span>
-
 #include "stub/inferior.h"
-#include "stub/memory_map.h"
 #include "stub/tracee.h"
 
 namespace stub {
 
 enum class Reach : std::uint8_t { near, anywhere };  // near: +-2 GiB of the text
 
-// The address of a system call instruction of the program (`syscall`, or `int $0x80` for i386).
-std::optional<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mode mode,
-                                                std::span<const Mapping> mappings);
-
 // Has `thread` (stopped) map a new area for `text` and adds it to the space's areas. Errors:
 // bad_address when there is no room within reach; unsupported when this thread cannot be asked, for
 // its seccomp filter; refused when the inferior cannot be made to map anything (limits, no vDSO);
-// thread_gone. `death` receives the thread's end when it was waited for
-// here.
+// thread_gone. `death` receives the thread's end when it was waited for here.
 Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread, Address text,
                       Reach reach, std::optional<WaitResult>& death);
 

@@ -1,0 +1,76 @@
+// A seccomp filter may answer an injected call by killing the process, so a thread under seccomp is
+// not asked at all, unless the filter can be suspended (PTRACE_O_SUSPEND_SECCOMP, needs
+// CAP_SYS_ADMIN). Filters belong to threads: another thread of the process may still be lent.
+#include "stub/borrow_thread.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "stub/memory_map.h"
+#include "stub/proc_fs.h"
+
+namespace stub {
+namespace {
+
+// The vDSO is executable, is always there unless booted with vdso=0, and falls back to real system
+// calls, so it holds the instruction we need.
+std::optional<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mode mode) {
+  const auto mappings = proc_fs::maps(pid);
+  if (!mappings) return std::nullopt;
+  const auto vdso = std::find_if(mappings->begin(), mappings->end(),
+                                 [](const Mapping& m) { return m.path == "[vdso]"; });
+  if (vdso == mappings->end()) return std::nullopt;
+  std::vector<std::byte> code(vdso->size());
+  code.resize(tracee.read_memory(pid, vdso->start, code));
+  const std::array<std::byte, 2> wanted = mode == x86::Mode::amd64
+                                              ? std::array{std::byte{0x0f}, std::byte{0x05}}
+                                              : std::array{std::byte{0xcd}, std::byte{0x80}};
+  const auto found = std::search(code.begin(), code.end(), wanted.begin(), wanted.end());
+  if (found == code.end()) return std::nullopt;
+  return vdso->start + static_cast<std::uint64_t>(found - code.begin());
+}
+
+// The thread's filter is off while this lives.
+class SuspendedFilter {
+ public:
+  SuspendedFilter(Tracee& tracee, const Thread& thread)
+      : tracee_(tracee), tid_(thread.tid), lifetime_(thread.process->lifetime) {
+    is_off_ = tracee_.suspend_seccomp(tid_, lifetime_, true);
+  }
+  ~SuspendedFilter() {
+    if (is_off_) tracee_.suspend_seccomp(tid_, lifetime_, false);
+  }
+  SuspendedFilter(const SuspendedFilter&) = delete;
+  SuspendedFilter& operator=(const SuspendedFilter&) = delete;
+  bool is_off() const { return is_off_; }
+
+ private:
+  Tracee& tracee_;
+  Tid tid_;
+  Lifetime lifetime_;
+  bool is_off_ = false;
+};
+
+}  // namespace
+
+Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& thread,
+                           std::optional<WaitResult>& death,
+                           const std::function<Result<void>(RemoteSyscall&)>& work) {
+  if (thread.mid_syscall) return fail(Errc::bad_address, "The thread is inside a system call");
+  const auto status = proc_fs::status(thread.tid);
+  if (!status) return fail(Errc::thread_gone, "The process is gone", ESRCH);
+  std::optional<SuspendedFilter> filter;
+  if (status->seccomp != 0 && !filter.emplace(tracee, thread).is_off())
+    return fail(Errc::unsupported, "A seccomp filter stands in the way of a system call");
+  if (!space.syscall_instruction)
+    space.syscall_instruction = find_syscall_instruction(tracee, thread.process->pid, space.mode);
+  if (!space.syscall_instruction)
+    return fail(Errc::refused, "The program has no vDSO to make system calls from");
+  RemoteSyscall remote(tracee, thread.tid, space.mode, *space.syscall_instruction);
+  auto result = work(remote);
+  death = remote.death();
+  return result;
+}
+
+}  // namespace stub

@@ -1,0 +1,22 @@
+// A stopped thread of the inferior, lent to the stub for some system calls.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "stub/inferior.h"
+#include "stub/remote_syscall.h"
+#include "stub/tracee.h"
+
+namespace stub {
+
+// Calls `work` with `thread` (stopped) ready to execute system calls, and leaves it as it was.
+// Errors: those of `work`; without its having been called: bad_address when the thread is inside a
+// system call; unsupported when it has a seccomp filter that may not be suspended; refused when the
+// program holds no instruction to make system calls with; thread_gone. `death` receives the
+// thread's end when it was waited for here.
+Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& thread,
+                           std::optional<WaitResult>& death,
+                           const std::function<Result<void>(RemoteSyscall&)>& work);
+
+}  // namespace stub
