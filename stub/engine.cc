@@ -157,7 +157,8 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
   forget_restart(thread);
   (void)flush(thread);
   load_hardware(thread);
-  (void)tracee_.resume(thread.tid, how, how == ResumeHow::listen ? 0 : thread.signal);
+  if (thread.general) thread.resumed_pc = thread.general->pc();
+  (void)tracee_.resume(thread.tid, how, how == ResumeHow::listen ? 0 : signal_to_give(thread));
   thread.running = true;
   thread.interrupted = false;
   thread.stepped = how == ResumeHow::step;
@@ -168,6 +169,14 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
   // Another stop may have come in front of the interrupt, which takes that one off
   // (kernel/signal.c, ptrace_stop clears JOBCTL_TRAP_STOP).
   if (thread.stop_request || (gate_ && !thread.process->hidden)) request_interrupt(thread);
+}
+
+// The client's; else one of the program's own that goes back to where it was pending.
+int Engine::signal_to_give(Thread& thread) {
+  if (!std::exchange(thread.trap_mask.requeue, false)) return thread.signal;
+  if (thread.signal == 0) return SIGTRAP;
+  (void)tracee_.send_signal(thread.tid, SIGTRAP);
+  return thread.signal;
 }
 
 // Whether an interrupted call starts again after a handler is the handler's choice (SA_RESTART),

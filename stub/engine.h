@@ -177,6 +177,7 @@ class Engine {
   void start(Thread& thread);
   void resume_in_kernel(Thread& thread, ResumeHow how);
   void forget_restart(Thread& thread);
+  int signal_to_give(Thread& thread);
   void request_interrupt(Thread& thread);
   ResumeHow how_wanted(const Thread& thread) const;
 
@@ -189,6 +190,9 @@ class Engine {
   bool make_canonical(Thread& thread, const WaitStatus& status, StopFacts& facts);
   bool slot_was_taken_away(const Thread& thread, Address slot_pc);
   void repair_siginfo(Thread& thread, Address slot_pc);
+  bool hides_our_trap(Thread& thread, const StopFacts& facts, bool was_in_slot);
+  void keep_pending(Thread& thread);
+  void restore_mask(Thread& thread);
   void gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slot);
   void gather_facts(Thread& thread, StopFacts& facts);
   void perform(Thread& thread, const StopFacts& facts, Action action);

@@ -205,11 +205,12 @@ bool Engine::stop_all_of(Inferior& process) {
 void Engine::detach_thread(Thread& thread) {
   (void)flush(thread);
   unload_hardware(thread);
-  const int signal = thread.signal != 0 ? thread.signal : thread.stop_signal;
+  int signal = thread.signal != 0 ? thread.signal : thread.stop_signal;
   const bool deliver =
       signal != SIGTRAP &&
       (!program_signals_ || program_signals_->test(static_cast<std::size_t>(signal)));
-  (void)tracee_.detach(thread.tid, deliver ? signal : 0);
+  if (!deliver) signal = thread.trap_mask.requeue ? SIGTRAP : 0;
+  (void)tracee_.detach(thread.tid, signal);
 }
 
 Result<void> Engine::detach(Pid pid, bool stay_stopped) {

@@ -9,6 +9,7 @@ namespace stub {
 namespace {
 
 constexpr int trap_int3 = 0x80;  // SI_KERNEL: how an executed int3 arrives
+constexpr int trap_trace = 2;
 
 // The kernel's own result codes for an interrupted system call (include/linux/errno.h); a user
 // program never sees them, a tracer does.
@@ -94,6 +95,8 @@ void Engine::handle_stop(Thread& thread, const WaitStatus& status) {
     return;
   }
   thread.set_fetched(*regs);
+  if (thread.stop_signal != SIGTRAP)
+    if (const auto mask = tracee_.signal_mask(thread.tid)) thread.trap_mask.known = *mask;
   StopFacts facts{.status = status};
   if (!make_canonical(thread, status, facts)) return;
   if (thread.in_place_step) end_in_place(thread);
@@ -174,8 +177,53 @@ void Engine::repair_siginfo(Thread& thread, Address slot_pc) {
   (void)tracee_.set_siginfo(thread.tid, *info);
 }
 
+// A SIGTRAP that somebody sent may stand for a trap of ours (trap_mask.h): behind an int3 of ours
+// there is nothing else it can be, except where instructions of one byte have brought the thread.
+bool Engine::hides_our_trap(Thread& thread, const StopFacts& facts, bool was_in_slot) {
+  const bool waited = std::exchange(thread.trap_mask.waits, false);
+  if (was_in_slot) return facts.slot_finished;
+  if (facts.in_place_step) return waited;
+  const Address pc = thread.general->pc();
+  const Site* site = thread.process->space->sites.find(pc - 1);
+  if (site == nullptr) return false;
+  return site->length > 1 || waited || thread.trap_mask.blocks() || pc != thread.resumed_pc;
+}
+
+// Delivered while it is blocked, a signal is pending again, with all that came with it
+// (kernel/signal.c, ptrace_signal).
+void Engine::keep_pending(Thread& thread) {
+  TrapMask& trap = thread.trap_mask;
+  trap.waits = trap.requeue = true;
+  if (const auto mask = tracee_.signal_mask(thread.tid)) {
+    trap.known = *mask | sigtrap_bit;
+    (void)tracee_.set_signal_mask(thread.tid, *trap.known);
+  }
+}
+
+// After each trap of ours. At a thread that is not known to block SIGTRAP it looks the first few
+// hundred times, and then a hundred times a second: the look is a tenth of the price of a hit.
+void Engine::restore_mask(Thread& thread) {
+  constexpr unsigned free_looks = 256;
+  constexpr std::uint64_t pause_ns = 10'000'000;
+  TrapMask& trap = thread.trap_mask;
+  if (!trap.blocks() && ++trap.looks > free_looks) {
+    const std::uint64_t now = now_ns();
+    if (now < trap.look_after_ns) return;
+    trap.look_after_ns = now + pause_ns;
+  }
+  const auto mask = tracee_.signal_mask(thread.tid);
+  if (!mask) return;
+  const auto before = mask_before_trap(*mask, trap.known);
+  if (before) (void)tracee_.set_signal_mask(thread.tid, *before);
+  trap.known = before.value_or(*mask);
+}
+
 void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slot) {
   if (auto info = tracee_.siginfo(thread.tid)) facts.si_code = info->si_code;
+  if (facts.si_code <= 0 && hides_our_trap(thread, facts, was_in_slot)) {
+    facts.si_code = facts.in_place_step ? trap_trace : trap_int3;
+    keep_pending(thread);
+  }
   if (facts.si_code != trap_int3 || was_in_slot) return;
   const Address at = thread.general->pc() - 1;
   AddressSpace& space = *thread.process->space;
@@ -221,6 +269,8 @@ bool Engine::inside_range(const Thread& thread) const {
 }
 
 void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
+  if (thread.stop_signal == SIGTRAP && action != Action::report_signal && action != Action::deliver)
+    restore_mask(thread);
   switch (action) {
     case Action::go_on:
       thread.stop_signal = 0;

@@ -11,6 +11,7 @@
 // page that cannot be had, which is exactly the partial result that our callers promise.
 #include "stub/linux_tracee.h"
 
+#include "stub/trap_mask.h"
 #include "stub/wait_status.h"
 
 #include <elf.h>
@@ -216,9 +217,12 @@ bool LinuxTracee::trap_pending(Tid tid) {
   siginfo_t pending[at_most];
   const __ptrace_peeksiginfo_args arguments{.off = 0, .flags = 0, .nr = at_most};
   const long count = ptrace(PTRACE_PEEKSIGINFO, raw(tid), pointer(arguments), pending);
-  return std::any_of(pending, pending + std::max(count, 0l), [](const siginfo_t& info) {
-    return info.si_signo == SIGTRAP && info.si_code > 0;
-  });
+  const auto end = pending + std::max(count, 0l);
+  const auto trap = std::find_if(pending, end, [](const auto& i) { return i.si_signo == SIGTRAP; });
+  if (trap == end || trap->si_code > 0) return trap != end;
+  // One that the program had pending stands for the trap, which has unblocked it (trap_mask.h).
+  const auto mask = signal_mask(tid);
+  return mask && (*mask & sigtrap_bit) == 0;
 }
 
 Result<void> LinuxTracee::send_signal(Tid tid, int signal) {

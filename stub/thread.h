@@ -10,6 +10,7 @@
 #include "arch/step_plan.h"
 #include "stub/hardware_points.h"
 #include "stub/stop.h"
+#include "stub/trap_mask.h"
 #include "stub/types.h"
 
 namespace stub {
@@ -48,11 +49,13 @@ struct Thread {
   int signal = 0;              // delivered with the next resume
   int sent_signal = 0;         // on its way from us by tgkill, to be delivered without a report
   int stop_signal = 0;         // the program's own signal at this stop, not delivered yet
-  bool restarting = false;     // a system call was interrupted and the kernel will start it again
+  TrapMask trap_mask;
+  bool restarting = false;  // a system call was interrupted and the kernel will start it again
 
   // Registers, fetched when first needed after a stop, written back before the next resume.
   std::optional<x86::GeneralRegisters> general;
   bool general_dirty = false;
+  Address resumed_pc;                         // where it was let go last
   x86::GeneralRegisters general_in_kernel{};  // what the kernel has, when `general` is there
   DebugRegisters debug_loaded;                // what its debug registers hold
 

@@ -320,7 +320,7 @@ class RspClient:
         return self._elf
 
     def now_runs(self, path):
-        """The program has executed another."""
+        """The program that symbols are looked up in: after an exec, or attached to."""
         self._elf, self._registers = procfs.Elf(path), None
 
     def address(self, symbol):

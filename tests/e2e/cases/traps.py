@@ -1,0 +1,56 @@
+"""What breakpoints do to a program's own settings for SIGTRAP (programs/traps.c): the kernel undoes
+some of them with each int3 (stub/trap_mask.h)."""
+
+from harness import NEVER, case, instruction_offsets
+
+
+def shown(t, mode, rest=NEVER, own=0):
+    """What the program finds, with sites on each instruction of passed(); `own` SIGTRAPs are told."""
+    client = t.rsp(t.server(f"traps {mode} 10"), handshake=True)
+    client.query()
+    for offset in instruction_offsets(t, client.server.program[0], "passed"):
+        client.insert(client.address("passed") + offset, rest=rest)
+    stop = client.resume()
+    hits = 0
+    while stop.kind == "T" and "swbreak" in stop:
+        hits += 1
+        stop = client.resume()
+    t.equal(hits, 0 if rest else 60, "hits that were told")
+    for _ in range(own):
+        t.equal((stop.kind, stop.signal), ("T", 5), f"the program's own: {stop}")
+        stop = client.resume(f"vCont;C05:{stop.thread};c")
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    return client.server.output()
+
+
+@case(gdbserver="loses the block")
+def everything_blocked(t):
+    """A program that has blocked all signals, and a thread that has inherited that."""
+    t.equal(shown(t, "workers"),
+            "main: blocked=1 pending=0 action=default handled=0 wrong=0\n"
+            "worker: blocked=1 pending=0 action=default handled=0 wrong=0\n", "what it finds")
+
+
+@case(gdbserver="loses the block")
+def attached(t):
+    """A program that was attached to while it had nothing but SIGTRAP blocked."""
+    process = t.spawn("traps wait")
+    process.wait_output("^waiting$")
+    client = t.rsp(t.server(attach=process.pid), handshake=True)
+    client.query()
+    client.now_runs(process.words[0])
+    client.ok("QPassSignals:e")  # SIGALRM, that ends the wait
+    for offset in instruction_offsets(t, process.words[0], "passed"):
+        client.insert(client.address("passed") + offset, rest=NEVER)
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.match(process.output(), "^main: blocked=1 .*wrong=0$", "what it finds")
+
+
+@case(gdbserver="takes the hit for the pending signal and goes on in the middle of an instruction")
+def pending(t):
+    """A SIGTRAP of the program's own waits, blocked, while breakpoints are hit: told and not told."""
+    expected = ("main: blocked=1 pending=1 action=default handled=0 wrong=0\n"
+                "unblocked: blocked=0 pending=0 action=handler handled=1 wrong=0\n")
+    for rest in (NEVER, ""):
+        t.equal(shown(t, "pending", rest, 1), expected, f"what it finds ({rest})")
