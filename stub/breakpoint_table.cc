@@ -91,6 +91,14 @@ void BreakpointTable::remove_internal(Pid pid, Address at) {
   drop_if_unused(pid, *site);
 }
 
+void BreakpointTable::drop_internal(Pid pid) {
+  for (auto it = sites_.begin(); it != sites_.end();) {
+    Site& site = (it++)->second;
+    site.internal = 0;
+    drop_if_unused(pid, site);
+  }
+}
+
 void BreakpointTable::drop_if_unused(Pid pid, Site& site) {
   if (site.client || site.internal != 0) return;
   restore(pid, site);

@@ -65,6 +65,8 @@ class BreakpointTable {
   // Memory that has vanished is no error: the site is gone with it.
   Result<void> remove_client(Pid pid, Address at);
   void remove_internal(Pid pid, Address at);
+  // All internal references at once: those of a fork child, which nobody there holds.
+  void drop_internal(Pid pid);
 
   // Plans again from what memory holds now: the program has rewritten its text.
   void replan(Pid pid, Site& site);

@@ -21,7 +21,7 @@ bool catches_signal(Pid pid, int signal) {
 
 }  // namespace
 
-Engine::Engine(Tracee& tracee) : tracee_(tracee), step_over_(tracee) {}
+Engine::Engine(Tracee& tracee) : tracee_(tracee), step_over_(tracee), ranges_(tracee) {}
 
 Engine::~Engine() {
   while (!order_.empty()) {
@@ -42,15 +42,27 @@ void Engine::on_child_event() {
   constexpr int most_at_once = 256;
   handle_deaths();
   more_events_ = true;
-  for (int i = 0; i < most_at_once && more_events_; ++i) {
+  int seen = 0;
+  while (seen < most_at_once && more_events_) {
     const auto result = tracee_.wait();
-    if (result)
-      on_wait(*result);
-    else
-      more_events_ = false;
+    more_events_ = result.has_value();
+    if (!result) break;
+    on_wait(*result);
+    ++seen;
   }
   handle_deaths();
-  if (gate_ || lane_is_busy()) check_zombie_leaders();
+  if (gate_ || lane_is_busy() || (seen == 0 && a_leader_runs_alone())) check_zombie_leaders();
+}
+
+// Then nothing else would tell that it has become a zombie, for which there is a SIGCHLD but no
+// status (kernel/exit.c, exit_notify and delay_group_leader).
+bool Engine::a_leader_runs_alone() const {
+  return std::any_of(processes_.begin(), processes_.end(), [](const auto& entry) {
+    const auto& threads = entry.second->threads;
+    return threads.size() > 1 && std::all_of(threads.begin(), threads.end(), [&](const auto& each) {
+             return each.second->running == (each.first == leader_of(entry.first));
+           });
+  });
 }
 
 // Ends of threads that were waited for in the middle of something else.
@@ -145,9 +157,14 @@ void Engine::start(Thread& thread) {
   resume_in_kernel(thread, how_wanted(thread));
 }
 
-ResumeHow Engine::how_wanted(const Thread& thread) const {
+// A signal is delivered with a step, which ends a range step in its handler.
+ResumeHow Engine::how_wanted(const Thread& thread) {
   if (thread.group_stopped) return ResumeHow::listen;
-  if (thread.want == Want::step || thread.want == Want::range) return ResumeHow::step;
+  if (thread.want == Want::step) return ResumeHow::step;
+  if (thread.want == Want::range &&
+      (thread.signal != 0 || !thread.general || !inside_range(thread, thread.general->pc()) ||
+       !ranges_.may_run(thread)))
+    return ResumeHow::step;
   return thread.process->caught_syscalls ? ResumeHow::syscall : ResumeHow::run;
 }
 

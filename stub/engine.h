@@ -23,6 +23,7 @@
 
 #include "arch/registers.h"
 #include "stub/inferior.h"
+#include "stub/range_step.h"
 #include "stub/site_program.h"
 #include "stub/step_over.h"
 #include "stub/stop.h"
@@ -171,6 +172,7 @@ class Engine {
   void on_unknown(const WaitResult& result);
   void handle_deaths();
   bool lane_is_busy() const;
+  bool a_leader_runs_alone() const;
   void settle(Thread& thread);
   void settle_all();
   bool may_run(const Thread& thread) const;
@@ -179,7 +181,7 @@ class Engine {
   void forget_restart(Thread& thread);
   int signal_to_give(Thread& thread);
   void request_interrupt(Thread& thread);
-  ResumeHow how_wanted(const Thread& thread) const;
+  ResumeHow how_wanted(const Thread& thread);
 
   // engine_stops.cc: what a stop means, and doing what the policy says.
   void on_stop(Thread& thread, const WaitStatus& status);
@@ -201,13 +203,15 @@ class Engine {
   void finish_step(Thread& thread);
   Verdict evaluate(const Thread& thread, const SiteProgram& program);  // engine_conditions.cc
   void report_syscall(Thread& thread);
-  bool inside_range(const Thread& thread) const;
+  bool inside_range(const Thread& thread, Address pc) const;
+  void end_idle_ranges();
 
   // engine_events.cc: threads and processes come and go.
   void on_event(Thread& thread, PtraceEvent event);
   void on_clone(Thread& parent, Tid child);
   void on_fork(Thread& parent, Pid child, bool vfork);
   void on_vfork_done(Thread& parent);
+  Inferior& set_apart(Thread& member);
   void on_exec(Thread& thread);
   void on_exit(Thread& thread, const WaitStatus& status);
   void forget_exited(Thread& thread, const WaitStatus& status);
@@ -240,6 +244,8 @@ class Engine {
 
   // engine_resume.cc: the client's side of running.
   void queue_stop(Thread& thread, Stop stop);
+  std::deque<StopReport>::iterator next_report();
+  bool forget_end(Pid pid);
   void drop_reports(Tid tid);
   void drop_reports_of(Thread& thread, StopKind kind);
   void disown_child(const Stop& stop);
@@ -252,12 +258,12 @@ class Engine {
 
   // engine_process.cc, engine_state.cc.
   static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
-  void forget_passed(const AddressSpace& space, Address at);
   Inferior& add_process(Pid pid, std::shared_ptr<AddressSpace> space);
   Thread& add_thread(Inferior& process, Tid tid);
   std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
   void join(Inferior& process, std::shared_ptr<AddressSpace> space);
   Result<void> seize_all(Inferior& process);
+  void adopt_signal(Thread& leader);
   bool pump(const std::function<bool()>& done, int milliseconds);
   void detach_thread(Thread& thread);
   bool stop_all_of(Inferior& process);
@@ -269,6 +275,7 @@ class Engine {
 
   Tracee& tracee_;
   StepOver step_over_;
+  RangeStepper ranges_;
   std::map<Pid, std::unique_ptr<Inferior>> processes_;
   std::vector<Pid> order_;  // of arrival
   std::unordered_map<Tid, Thread*> threads_;

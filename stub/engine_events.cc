@@ -32,11 +32,15 @@ void Engine::on_event(Thread& thread, PtraceEvent event) {
 }
 
 // The new thread has been seized by the kernel; its first stop may have come already. A clone
-// without CLONE_THREAD is a process of its own, whatever the event is called.
+// without CLONE_THREAD is a process to the kernel; for the client it is a thread, as with
+// gdbserver, when it runs on the same memory, and a fork when it has a copy.
 void Engine::on_clone(Thread& parent, Tid child) {
   const auto status = proc_fs::status(child);
-  if (status && status->tgid != parent.process->pid) return on_fork(parent, status->tgid, false);
+  const bool apart = status && status->tgid != parent.process->pid;
+  if (apart && !tracee_.shares_memory(parent.process->pid, status->tgid))
+    return on_fork(parent, status->tgid, false);
   Thread& created = add_thread(*parent.process, child);
+  created.own_process = apart;
   created.want = Want::run;
   const auto option = thread_options_.find(parent.tid);
   const bool cloned_report =
@@ -85,6 +89,7 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   if (!shares_memory) {
     space = std::make_shared<AddressSpace>(tracee_, origin.space->mode);
     space->sites.copy_from(origin.space->sites);
+    space->sites.drop_internal(child);
     space->parent_areas = origin.space;
     space->hardware = origin.space->hardware;
   }
@@ -112,15 +117,35 @@ void Engine::on_vfork_done(Thread& parent) {
   settle(parent);
 }
 
+// A thread that is a process to the kernel survives the end of the one it was shown in, and an exec
+// of its own leaves that one alone. It goes on as a vfork child does: hidden, on its former memory.
+Inferior& Engine::set_apart(Thread& member) {
+  Inferior& former = *member.process;
+  drop_reports(member.tid);
+  Inferior& own = add_process(Pid{raw(member.tid)}, former.space);
+  own.origin = former.origin;
+  own.lifetime = former.lifetime;
+  own.hidden = true;
+  own.threads.insert(former.threads.extract(member.tid));
+  member.process = &own;
+  member.own_process = false;
+  member.want = Want::run;
+  member.stop_request.reset();
+  orphaned_.push_back(member.tid);
+  return own;
+}
+
 // The whole process has a new memory image. All other threads are gone without a word, and the one
 // that called exec has the leader's id now (ptrace(2), "execve(2) under ptrace").
 void Engine::on_exec(Thread& reported) {
-  Inferior& process = *reported.process;
+  Inferior& process = reported.own_process ? set_apart(reported) : *reported.process;
   const auto former = tracee_.event_message(reported.tid);
   Thread* caller = former ? thread(Tid{static_cast<pid_t>(*former)}) : nullptr;
   const Want want = caller ? caller->want : Want::run;
   const auto stop_request = caller ? caller->stop_request : std::nullopt;
   reported.want = Want::hold;  // until all is in place
+  std::erase(process.space->users, &process);
+  ranges_.end(reported.tid);
   std::vector<Thread*> others;
   for (auto& [tid, other] : process.threads)
     if (other.get() != &reported) others.push_back(other.get());
@@ -181,6 +206,10 @@ void Engine::on_process_exit(Inferior& process, const WaitStatus& status) {
   const Pid pid = process.pid;
   const bool told = !process.hidden && !process.exiting;
   const auto space = process.space;
+  std::vector<Thread*> survivors;
+  for (auto& [tid, member] : process.threads)
+    if (member->own_process) survivors.push_back(member.get());
+  for (Thread* member : survivors) set_apart(*member);
   remove_process(process);
   release_orphans(*space);
   if (!told) return;
@@ -225,6 +254,7 @@ void Engine::remove_thread(Thread& gone) {
   AddressSpace& space = *gone.process->space;
   const bool lane_was_busy = !space.in_place.queue.empty();
   drop_reports(tid);
+  ranges_.end(tid);
   thread_options_.erase(tid);
   threads_.erase(tid);
   std::erase(space.in_place.queue, tid);
@@ -236,13 +266,14 @@ void Engine::remove_process(Inferior& gone) {
   const Pid pid = gone.pid;
   const auto space = gone.space;
   const bool lane_was_busy = !space->in_place.queue.empty();
+  std::erase(space->users, &gone);
   for (auto& [tid, member] : gone.threads) {
     drop_reports(tid);
+    ranges_.end(tid);
     thread_options_.erase(tid);
     threads_.erase(tid);
     std::erase(gone.space->in_place.queue, tid);
   }
-  std::erase(gone.space->users, &gone);
   std::erase(order_, pid);
   tracee_.forget_memory(pid);
   processes_.erase(pid);
@@ -277,23 +308,27 @@ void Engine::check_zombie_leaders() {
   }
   for (Thread* leader : zombies) {
     const bool asked_to_stop = leader->stop_request == SIGINT;
+    const bool was_resumed = leader->want != Want::hold;
     remove_thread(*leader);
     if (asked_to_stop) (void)interrupt(std::nullopt);
+    if (was_resumed) report_if_none_resumed();
   }
 }
 
-// `N`: the client waits for a stop that cannot come any more.
+// `N`: the client waits for a stop that cannot come any more. Not so when all that it holds is
+// dying with the last thread that ran (exit_group): a held thread that cannot be asked for its
+// registers is no longer stopped, and the end of its process is about to be told.
 void Engine::report_if_none_resumed() {
-  if (!interest_.no_resumed || non_stop_ || !reports_.empty()) return;
-  bool any = false;
+  if (!interest_.no_resumed || non_stop_ || next_report() != reports_.end()) return;
+  bool any_held = false;
   for (const auto& [pid, process] : processes_) {
     if (process->hidden) continue;
     for (const auto& [tid, member] : process->threads) {
       if (member->want != Want::hold) return;
-      any = true;
+      any_held = any_held || tracee_.registers(tid).has_value();
     }
   }
-  if (any) reports_.push_back({Pid{}, Tid{}, {.kind = StopKind::no_resumed}});
+  if (any_held) reports_.push_back({Pid{}, Tid{}, {.kind = StopKind::no_resumed}});
 }
 
 }  // namespace stub

@@ -1,4 +1,5 @@
 // Taking on processes and letting them go.
+#include <algorithm>
 #include <csignal>
 #include <ctime>
 
@@ -183,8 +184,20 @@ Result<void> Engine::attach(Pid pid) {
     member->want = Want::hold;
     member->last_stop = Stop{.kind = StopKind::signal, .signal = 0};
   }
+  adopt_signal(*attached.threads.begin()->second);
   gate_ = gate_before;
   return {};
+}
+
+// A signal that was just being delivered to the leader is what the attach stopped it with.
+void Engine::adopt_signal(Thread& leader) {
+  const auto report = std::find_if(reports_.begin(), reports_.end(), [&](const auto& each) {
+    return each.tid == leader.tid && each.stop.kind == StopKind::signal;
+  });
+  if (report == reports_.end()) return;
+  leader.last_stop = report->stop;
+  leader.stop_pending = false;
+  reports_.erase(report);
 }
 
 // ---- letting go --------------------------------------------------------------------------------
@@ -215,6 +228,7 @@ void Engine::detach_thread(Thread& thread) {
 
 Result<void> Engine::detach(Pid pid, bool stay_stopped) {
   Inferior* leaving = process(pid);
+  if (leaving == nullptr && forget_end(pid)) return {};
   if (leaving == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   leaving->exiting = true;
   // A vfork child's memory is its parent's, and so are the sites in it: it stays with us, hidden,
@@ -226,6 +240,7 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
       drop_reports(tid);
       member->want = Want::run;
     }
+    end_idle_ranges();
     settle_all();
     return {};
   }
@@ -258,8 +273,11 @@ void Engine::remove_areas(Inferior& process) {
 
 Result<void> Engine::kill(Pid pid) {
   Inferior* dying = process(pid);
+  if (dying == nullptr && forget_end(pid)) return {};
   if (dying == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   dying->exiting = true;
+  for (const auto& [tid, member] : dying->threads)
+    if (member->own_process) (void)tracee_.kill(Pid{raw(tid)});
   (void)tracee_.kill(pid);
   // Hidden vfork children run on the memory of the dead; they go on by themselves.
   pump([&] { return process(pid) == nullptr; }, kill_patience_ms);

@@ -26,6 +26,7 @@ void Engine::queue_stop(Thread& thread, Stop stop) {
     disown_child(stop);
     return settle(thread);
   }
+  ranges_.end(thread.tid);
   thread.stop_pending = true;
   thread.stop_request.reset();
   reports_.push_back({thread.process->pid, thread.tid, std::move(stop)});
@@ -57,6 +58,14 @@ void Engine::drop_reports(Tid tid) {
     return true;
   });
   if (Thread* known = thread(tid)) known->stop_pending = false;
+}
+
+// A process that ended before the client had it detached or killed: its end is not told then.
+bool Engine::forget_end(Pid pid) {
+  return std::erase_if(reports_, [&](const StopReport& report) {
+           return report.pid == pid && (report.stop.kind == StopKind::process_exited ||
+                                        report.stop.kind == StopKind::process_killed);
+         }) != 0;
 }
 
 void Engine::close_gate() {
@@ -93,17 +102,26 @@ void Engine::drop_reports_of(Thread& thread, StopKind kind) {
   if (dropped != 0) thread.stop_pending = false;
 }
 
+// The oldest one. All-stop: of the threads the client has resumed, and one that it steps comes
+// first: an event of another thread in that moment would end the client's step command.
+std::deque<StopReport>::iterator Engine::next_report() {
+  if (non_stop_) return reports_.begin();
+  auto chosen = reports_.end();
+  for (auto it = reports_.begin(); it != reports_.end(); ++it) {
+    const Thread* stopped = is_process_event(it->stop.kind) ? nullptr : thread(it->tid);
+    const Want want = stopped == nullptr ? Want::run : stopped->want;
+    if (want == Want::step || want == Want::range) return it;
+    if (want != Want::hold && chosen == reports_.end()) chosen = it;
+  }
+  return chosen;
+}
+
 std::optional<StopReport> Engine::take_report() {
   if (!non_stop_ && gate_ && !at_rest()) return std::nullopt;
-  for (auto it = reports_.begin(); it != reports_.end();) {
+  for (auto it = next_report(); it != reports_.end(); it = next_report()) {
     Thread* stopped = is_process_event(it->stop.kind) ? nullptr : thread(it->tid);
-    const bool for_resumed = stopped == nullptr || stopped->want != Want::hold;
-    if (!non_stop_ && !for_resumed) {  // held back until the client resumes this thread
-      ++it;
-      continue;
-    }
     StopReport report = std::move(*it);
-    it = reports_.erase(it);
+    reports_.erase(it);
     if (stopped) stopped->stop_pending = false;
     if (!still_valid(report)) {
       if (stopped) stopped->passed_site.reset();
@@ -118,6 +136,14 @@ std::optional<StopReport> Engine::take_report() {
     settle_all();
   }
   return std::nullopt;
+}
+
+// Nothing of a range step is left in memory when the client is told that it is over.
+void Engine::end_idle_ranges() {
+  ranges_.end_unless([&](Tid tid) {
+    const Thread* stepping = thread(tid);
+    return stepping != nullptr && stepping->want == Want::range;
+  });
 }
 
 void Engine::hold_after(const StopReport& report, Thread* stopped) {
@@ -144,6 +170,7 @@ void Engine::hold_after(const StopReport& report, Thread* stopped) {
         member->want = Want::hold;
         member->stop_request.reset();
       }
+  end_idle_ranges();
 }
 
 std::string Engine::take_console() { return std::exchange(console_, {}); }
@@ -168,6 +195,10 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions) {
   if (!non_stop_ && queued) gate_ = true;
   // Before anything runs: a thread that is just being stepped would be done with it first.
   if (interrupt_owed_) (void)interrupt(std::nullopt);
+  // Those that are stepped first: what the others run into would only delay the step.
+  std::stable_partition(matched.begin(), matched.end(), [](const Thread* each) {
+    return each->want == Want::step || each->want == Want::range;
+  });
   for (Thread* each : matched) settle(*each);
   handle_deaths();
   return {};
@@ -252,7 +283,7 @@ void Engine::release_bystanders() {
       return last && last->kind == StopKind::signal && last->signal == 0 && !last->interrupt;
     };
     if (process->origin != Inferior::Origin::attached || process->hidden ||
-        !std::all_of(process->threads.begin(), process->threads.end(), untouched))
+        !std::all_of(std::next(process->threads.begin()), process->threads.end(), untouched))
       continue;
     for (auto it = std::next(process->threads.begin()); it != process->threads.end(); ++it) {
       it->second->want = Want::run;
@@ -277,6 +308,7 @@ void Engine::set_non_stop(bool on) {
   for (auto& [pid, process] : processes_)
     if (!process->hidden)
       for (auto& [tid, member] : process->threads) member->want = Want::hold;
+  end_idle_ranges();
   gate_ = false;
 }
 

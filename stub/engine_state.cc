@@ -89,6 +89,8 @@ std::size_t Engine::read_memory(Pid pid, Address from, std::span<std::byte> to) 
 std::size_t Engine::write_memory(Pid pid, Address to, std::span<const std::byte> from) {
   const Inferior* known = process(pid);
   if (known == nullptr || from.empty()) return 0;
+  for (const Tid stepping : ranges_.text_changed(*known->space, to, from.size()))
+    request_interrupt(*thread(stepping));
   BreakpointTable& sites = known->space->sites;
   if (sites.empty()) return tracee_.write_memory(pid, to, from);
   std::vector<std::byte> image(from.begin(), from.end());
@@ -114,13 +116,6 @@ Result<void> Engine::remove_breakpoint(Pid pid, Address at) {
   auto removed = known->space->sites.remove_client(pid, at);
   if (removed && known->space->sites.find(at) == nullptr) forget_passed(*known->space, at);
   return removed;
-}
-
-// A site that is inserted there again is a new one.
-void Engine::forget_passed(const AddressSpace& space, Address at) {
-  for (Inferior* user : space.users)
-    for (auto& [tid, member] : user->threads)
-      std::erase_if(member->passed_states, [&](const auto& state) { return state.pc() == at; });
 }
 
 Result<void> Engine::catch_syscalls(Pid pid, std::optional<std::set<std::uint64_t>> numbers) {

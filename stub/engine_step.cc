@@ -41,9 +41,9 @@ void Engine::step_over_site(Thread& thread, Site& site) {
 // The step is over without the thread having run. A further step of a range may be at a site again,
 // which it has not passed.
 void Engine::finish_emulated_step(Thread& thread) {
-  if (step_is_complete(thread.want, inside_range(thread)))
+  if (step_is_complete(thread.want, inside_range(thread, thread.general->pc())))
     return queue_stop(thread, {.kind = StopKind::step, .signal = SIGTRAP});
-  resume_in_kernel(thread, ResumeHow::step);
+  resume_in_kernel(thread, how_wanted(thread));
 }
 
 // ---- the in-place lane -------------------------------------------------------------------------

@@ -244,7 +244,11 @@ void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slo
 
 void Engine::gather_facts(Thread& thread, StopFacts& facts) {
   facts.want = thread.want;
-  facts.inside_range = inside_range(thread);
+  const Address pc = thread.general->pc();
+  const Address at = facts.site == SiteAt::ours ? pc - 1 : pc;
+  facts.inside_range = inside_range(thread, at);
+  facts.left_range =
+      thread.want == Want::range && !facts.inside_range && ranges_.is_native(thread.tid);
   facts.stop_requested = thread.stop_request.has_value();
   facts.hidden = thread.process->hidden;
   facts.stepped = thread.stepped;
@@ -263,8 +267,7 @@ void Engine::gather_facts(Thread& thread, StopFacts& facts) {
   }
 }
 
-bool Engine::inside_range(const Thread& thread) const {
-  const Address pc = thread.general->pc();
+bool Engine::inside_range(const Thread& thread, Address pc) const {
   return thread.want == Want::range && pc >= thread.range_start && pc < thread.range_end;
 }
 
@@ -293,6 +296,10 @@ void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
     case Action::finish_in_place:
       thread.stop_signal = 0;
       return finish_step(thread);
+    case Action::leave_range:
+      thread.general->rip -= 1;
+      thread.general_dirty = true;
+      [[fallthrough]];
     case Action::report_step:
       thread.stop_signal = 0;
       return queue_stop(thread, {.kind = StopKind::step, .signal = SIGTRAP});
@@ -314,7 +321,7 @@ void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
 }
 
 void Engine::finish_step(Thread& thread) {
-  if (step_is_complete(thread.want, inside_range(thread)))
+  if (step_is_complete(thread.want, inside_range(thread, thread.general->pc())))
     return queue_stop(thread, {.kind = StopKind::step, .signal = SIGTRAP});
   settle(thread);
 }

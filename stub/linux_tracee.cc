@@ -11,6 +11,7 @@
 // page that cannot be had, which is exactly the partial result that our callers promise.
 #include "stub/linux_tracee.h"
 
+#include "stub/proc_fs.h"
 #include "stub/trap_mask.h"
 #include "stub/wait_status.h"
 
@@ -332,6 +333,13 @@ bool LinuxTracee::write_as_program(Pid pid, Address to, std::span<const std::byt
   iovec local{const_cast<std::byte*>(from.data()), from.size()};
   iovec remote{reinterpret_cast<void*>(to.value()), from.size()};
   return process_vm_writev(raw(pid), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(from.size());
+}
+
+bool LinuxTracee::is_fixed_text(Pid pid, Address from, std::uint64_t size) {
+  const auto mappings = proc_fs::maps(pid);
+  const Mapping* text = mappings ? find_mapping(*mappings, from) : nullptr;
+  return text != nullptr && text->execute && !text->write && text->inode != 0 &&
+         from + size <= text->end;
 }
 
 bool LinuxTracee::read_pieces(Pid pid, std::span<const Piece> pieces) {

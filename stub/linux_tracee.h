@@ -46,6 +46,7 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) override;
   bool read_as_program(Pid pid, Address from, std::span<std::byte> to) override;
   bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) override;
+  bool is_fixed_text(Pid pid, Address from, std::uint64_t size) override;
   bool read_pieces(Pid pid, std::span<const Piece> pieces) override;
   void forget_memory(Pid pid) override;
 

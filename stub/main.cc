@@ -1,6 +1,7 @@
 // argv in, a served session out. The order is gdbserver's, which scripts rely on: the address first
 // (nothing is started when it cannot be had), then the program, then "Listening on port N".
 #include <fmt/core.h>
+#include <sys/wait.h>
 
 #include <cerrno>
 #include <csignal>
@@ -100,6 +101,19 @@ void die_of(int signal) {
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+// As gdbserver does: a program started here and detached from keeps the terminal that it was given,
+// and whoever waits for this server waits for it.
+void join(const std::vector<Pid>& children) {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const Pid child : children) {
+    int status = 0;
+    while (waitpid(raw(child), &status, 0) == -1 && errno == EINTR) {
+    }
+  }
+}
+
 int serve(const Options& options) {
   auto listener = Listener::open(options.endpoint, options.comm);
   if (!listener) return fail_with(listener.error().text);
@@ -116,9 +130,13 @@ int serve(const Options& options) {
     return fail_with(fmt::format("{}: {}", options.port_file, std::strerror(errno)));
   }
 
-  Server server(*listener, options.once);
-  const int signal = server.run(session);
+  int signal = 0;
+  {
+    Server server(*listener, options.once);
+    signal = server.run(session);
+  }
   session.end_all();
+  if (signal == 0) join(session.released_children());
   terminal.take_back();
   if (signal != 0) die_of(signal);
   return 0;

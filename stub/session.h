@@ -81,6 +81,8 @@ class Session : public Peer {
   void take_output(std::string& into) override;
   Next next() const override { return next_; }
   std::optional<std::chrono::milliseconds> poll_after() const override;
+  // Programs started here that the client has detached from.
+  const std::vector<Pid>& released_children() const { return released_children_; }
 
   // The end of the daemon: launched processes are killed, attached ones are let go.
   void end_all();
@@ -299,6 +301,7 @@ class Session : public Peer {
   Environment initial_environment_;
   Connection connection_;
   bool has_client_ = false;
+  std::vector<Pid> released_children_;
   bool threads_touched_ = false;  // by the packets that came last
   bool unattended_ = false;       // left running with commands that work without a client
   Next next_ = Next::go_on;

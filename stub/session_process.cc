@@ -98,8 +98,12 @@ Reply Session::attach(Pid pid) {
     return error_reply(attached.error(), true);
   say(fmt::format("Attached; pid = {}", raw(pid)));
   if (engine_.non_stop()) return std::string(rsp::ok_reply);
-  const int signal = connection_.lldb ? SIGSTOP : 0;
-  return tell({pid, leader_of(pid), {.kind = StopKind::signal, .signal = signal}});
+  const auto stop = stop_of(leader_of(pid));
+  const int signal = stop ? stop->stop.signal : 0;
+  return tell(
+      {pid,
+       leader_of(pid),
+       {.kind = StopKind::signal, .signal = signal == 0 && connection_.lldb ? SIGSTOP : signal}});
 }
 
 Reply Session::on(const rsp::Attach& request) {

@@ -157,7 +157,6 @@ Reply Session::on(const rsp::Kill&) {
 
 Reply Session::on(const rsp::KillProcess& request) {
   const Pid pid{static_cast<pid_t>(request.pid)};
-  if (engine_.find(pid) == nullptr) return error_reply({Errc::no_process, 0, "No such process"});
   const auto killed = engine_.kill(pid);
   connection_.awaiting_stop = connection_.awaiting_stop && engine_.any_resumed();
   return reply_to(killed);
@@ -188,9 +187,12 @@ Reply Session::on(const rsp::Detach& request) {
   const auto current = current_process();
   if (!request.pid && !current) return error_reply(current.error());
   const Pid pid = request.pid ? Pid{static_cast<pid_t>(*request.pid)} : *current;
-  if (engine_.find(pid) == nullptr) return error_reply({Errc::no_process, 0, "No such process"});
-  if (!request.keep_stopped && has_persistent_commands(pid)) return leave_running(pid);
-  say(fmt::format("Detaching from process {}", raw(pid)));
+  const Inferior* leaving = engine_.find(pid);
+  if (leaving != nullptr && !request.keep_stopped && has_persistent_commands(pid))
+    return leave_running(pid);
+  if (leaving != nullptr) say(fmt::format("Detaching from process {}", raw(pid)));
+  if (leaving != nullptr && leaving->origin == Inferior::Origin::launched)
+    released_children_.push_back(pid);
   const auto detached = engine_.detach(pid, request.keep_stopped);
   if (!detached) return error_reply(detached.error());
   leave_if_done();

@@ -12,6 +12,8 @@ constexpr int trap_hardware = 4;
 Action on_int3(const StopFacts& facts) {
   switch (facts.site) {
     case SiteAt::ours:
+      // A single step would have ended in front of the site, whoever has one there.
+      if (facts.left_range) return Action::leave_range;
       // Nothing of a hidden process is the client's business, and a state in which the site was
       // passed already (a handler has returned, a system call restarted) is not a second hit.
       if (facts.hidden || facts.already_passed || !facts.site_for_client) return Action::pass_site;
@@ -61,7 +63,8 @@ struct Decide {
   // An interrupt nobody waits for any more is passed over: the thread stopped for another reason
   // first, and that was reported instead.
   Action operator()(const InterruptStop&) const {
-    return facts.stop_requested ? Action::report_requested : Action::go_on;
+    if (facts.stop_requested) return Action::report_requested;
+    return facts.left_range ? Action::report_step : Action::go_on;
   }
   Action operator()(const GroupStop&) const {
     return facts.stop_requested ? Action::report_requested : Action::stay_stopped;

@@ -35,6 +35,7 @@ struct StopFacts {
   bool stepped = false;         // resumed with the trap flag by us
   Want want = Want::run;
   bool inside_range = false;       // for Want::range: PC is still in it
+  bool left_range = false;         // it ran natively and PC, or the site, is outside
   bool stop_requested = false;     // by the client
   bool passed_signal = false;      // QPassSignals has the signal
   bool hidden = false;             // the process is not the client's
@@ -51,6 +52,7 @@ enum class Action : std::uint8_t {
   finish_slot,      // the slot's instruction is done
   finish_in_place,  // the in-place step is done
   report_step,
+  leave_range,       // PC-1, report the step
   hit_hardware,      // evaluate the conditions of the point
   report_requested,  // the stop the client asked for
   report_syscall,

@@ -34,6 +34,7 @@ struct SlotRun {
 struct Thread {
   Tid tid{};
   Inferior* process = nullptr;
+  bool own_process = false;  // to the kernel: made by clone(CLONE_VM) without CLONE_THREAD
 
   // The kernel's side.
   bool running = true;         // no stop has been seen since the last resume (or seize)

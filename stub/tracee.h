@@ -88,6 +88,8 @@ class Tracee {
   // As the program itself could: page protections count, and it is all or nothing.
   virtual bool read_as_program(Pid pid, Address from, std::span<std::byte> to) = 0;
   virtual bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) = 0;
+  // Whether these bytes are text of a file that the program cannot write to as it is mapped now.
+  virtual bool is_fixed_text(Pid pid, Address from, std::uint64_t size) = 0;
   // Reads all pieces at once (one system call) or reports failure; what a hit needs to check.
   struct Piece {
     Address from;

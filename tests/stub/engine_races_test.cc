@@ -187,12 +187,12 @@ TEST_CASE("races: a step is done while another stop is told, and then the client
   for (const bool steps_again : {false, true}) {
     INFO(steps_again);
     World w(2);
-    w.run({w.t(1)});
-    w.step(w.t(2));
-    w.tracee.signal(w.t(1), SIGUSR1);
-    w.at(2).regs.rip += 1;
-    w.tracee.trap(w.t(2), trap_trace);
-    CHECK(w.report() == "1 signal 10");
+    REQUIRE(w.resume(Kind::step, {w.t(1), w.t(2)}).has_value());
+    for (const int n : {1, 2}) {
+      w.at(n).regs.rip += 1;
+      w.tracee.trap(w.t(n), trap_trace);
+    }
+    CHECK(w.report() == "1 step");
     if (steps_again)
       w.step(w.t(2));
     else
@@ -200,6 +200,18 @@ TEST_CASE("races: a step is done while another stop is told, and then the client
     CHECK(w.report() == (steps_again ? "2 step" : "nothing"));
     CHECK(w.is_running(2) == !steps_again);
   }
+}
+
+TEST_CASE("races: a step that is done is told before what other threads ran into") {
+  World w(2);
+  w.run({w.t(1)});
+  w.step(w.t(2));
+  w.tracee.signal(w.t(1), SIGUSR1);
+  w.at(2).regs.rip += 1;
+  w.tracee.trap(w.t(2), trap_trace);
+  CHECK(w.report() == "2 step");
+  w.run();
+  CHECK(w.report() == "1 signal 10");
 }
 
 // PTRACE_CONT delivers a signal only from a stop of a signal or a system call.

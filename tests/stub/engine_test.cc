@@ -289,6 +289,45 @@ TEST_CASE("engine: nobody left to wait for") {
   CHECK(w.report() == "-5000000 no_resumed");
 }
 
+TEST_CASE("engine: nobody left to wait for, while a hit of a held thread waits") {
+  World w(3);
+  w.engine.set_interest({.no_resumed = true});
+  w.insert(boost_site);
+  w.run();
+  w.tracee.execute_int3(w.t(2), boost_site);
+  w.tracee.execute_int3(w.t(3), boost_site);
+  CHECK(w.report() == "2 breakpoint");
+  w.run({w.t(2)});
+  w.tracee.exit(w.t(2));
+  CHECK(w.report() == "-5000000 no_resumed");
+  w.run();
+  CHECK(w.report() == "3 breakpoint");
+}
+
+TEST_CASE("engine: the last thread that runs takes the process with it") {
+  World w(2);
+  w.engine.set_interest({.no_resumed = true});
+  w.run({w.t(2)});
+  w.tracee.exit(w.t(2));
+  w.at(1).state = FakeThread::State::dead;  // killed in its stop; its end is still to come
+  CHECK(w.report() == "nothing");
+  w.at(1).state = FakeThread::State::stopped;
+  w.tracee.exit(w.leader, 4);
+  CHECK(w.report() == "1 process_exited");
+}
+
+TEST_CASE("engine: a process that is detached from or killed after its end") {
+  for (const bool killed : {false, true}) {
+    INFO(killed);
+    World w(1);
+    w.tracee.die(w.leader);
+    w.engine.on_child_event();
+    CHECK((killed ? w.engine.kill(w.pid) : w.engine.detach(w.pid)).has_value());
+    CHECK(w.report() == "nothing");
+    CHECK_FALSE(w.engine.detach(w.pid).has_value());
+  }
+}
+
 TEST_CASE("engine: system calls") {
   World w;
   REQUIRE(w.engine.catch_syscalls(w.pid, std::set<std::uint64_t>{39}).has_value());

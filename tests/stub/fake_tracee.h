@@ -104,6 +104,7 @@ class FakeTracee : public Tracee {
   void vanish(Tid tid) { threads_.erase(tid); }  // without a status: exec by another thread
 
   bool may_suspend_seccomp = true;
+  bool text_is_fixed = true;
   // PTRACE_INTERRUPT is answered at once (else by interrupt_stop()).
   bool answers_interrupts = true;
   // Called after each successful resume; may stop the thread again.
@@ -155,6 +156,7 @@ class FakeTracee : public Tracee {
   std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) override;
   bool read_as_program(Pid pid, Address from, std::span<std::byte> to) override;
   bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) override;
+  bool is_fixed_text(Pid, Address, std::uint64_t) override { return text_is_fixed; }
   bool read_pieces(Pid pid, std::span<const Piece> pieces) override;
   void forget_memory(Pid) override {}
 

@@ -39,6 +39,7 @@ constexpr auto hardware = [](StopFacts& f) { f.hardware = true; };
 constexpr auto step = [](StopFacts& f) { f.want = Want::step; };
 constexpr auto range = [](StopFacts& f) { f.want = Want::range; };
 constexpr auto inside = [](StopFacts& f) { f.inside_range = true; };
+constexpr auto left = [](StopFacts& f) { f.left_range = true; };
 constexpr auto stepped = [](StopFacts& f) { f.stepped = true; };
 constexpr auto requested = [](StopFacts& f) { f.stop_requested = true; };
 constexpr auto pass_signal = [](StopFacts& f) { f.passed_signal = true; };
@@ -161,6 +162,25 @@ TEST_CASE("stop_policy: when a step is complete") {
   CHECK_FALSE(step_is_complete(Want::range, true));
   CHECK_FALSE(step_is_complete(Want::run, false));
   CHECK_FALSE(step_is_complete(Want::hold, false));
+}
+
+TEST_CASE("stop_policy: the end of a range that ran natively") {
+  const StopFacts int3 = with(sigtrap(si_kernel), ours, range);
+  check({
+      {"a site of ours outside", with(int3, left), Action::leave_range},
+      {"the client has one there too", with(int3, left, client), Action::leave_range},
+      {"passed before", with(int3, left, client, passed), Action::leave_range},
+      {"a site of ours inside", with(int3, inside), Action::pass_site},
+      {"a site of the client inside", with(int3, inside, client), Action::hit_site},
+      {"interrupted in front of the site", with({.status = InterruptStop{}}, range, left),
+       Action::report_step},
+      {"the client's interrupt comes first",
+       with({.status = InterruptStop{}}, range, left, requested), Action::report_requested},
+      {"interrupted inside", with({.status = InterruptStop{}}, range, inside), Action::go_on},
+      {"a signal comes first", with(signal(SIGUSR1), range, left), Action::report_signal},
+      {"one that passes silently", with(signal(SIGUSR1), range, left, pass_signal),
+       Action::deliver},
+  });
 }
 
 }  // namespace
