@@ -87,6 +87,10 @@ class Engine {
   // The next stop to tell the client, oldest first. In all-stop only when every thread is at rest;
   // after it all threads are held until resume().
   std::optional<StopReport> take_report();
+  // All-stop, right after take_report(): what other threads stopped for at the same moment, as far
+  // as it is a thread's own stop. For a client that looks at all threads at each stop; for others
+  // these reports come when their threads are resumed.
+  std::vector<StopReport> take_companions();
   // Output of breakpoint commands since the last call.
   std::string take_console();
   // What conditions and commands refer to by $name; definitions are the session's.

@@ -17,6 +17,12 @@ bool is_process_event(StopKind kind) {
          kind == StopKind::no_resumed || kind == StopKind::thread_exited;
 }
 
+bool is_thread_stop(StopKind kind) {
+  return kind == StopKind::signal || kind == StopKind::breakpoint ||
+         kind == StopKind::hw_breakpoint || kind == StopKind::write_watch ||
+         kind == StopKind::access_watch || kind == StopKind::step;
+}
+
 }  // namespace
 
 // ---- reports -----------------------------------------------------------------------------------
@@ -144,6 +150,22 @@ void Engine::end_idle_ranges() {
     const Thread* stepping = thread(tid);
     return stepping != nullptr && stepping->want == Want::range;
   });
+}
+
+std::vector<StopReport> Engine::take_companions() {
+  std::vector<StopReport> taken;
+  for (auto it = reports_.begin(); it != reports_.end();) {
+    Thread* stopped = is_thread_stop(it->stop.kind) ? thread(it->tid) : nullptr;
+    if (stopped == nullptr || stopped->want != Want::hold || !still_valid(*it)) {
+      ++it;
+      continue;
+    }
+    stopped->stop_pending = false;
+    stopped->last_stop = it->stop;
+    taken.push_back(std::move(*it));
+    it = reports_.erase(it);
+  }
+  return taken;
 }
 
 void Engine::hold_after(const StopReport& report, Thread* stopped) {

@@ -95,6 +95,10 @@ void Session::take_reports() {
   if (!expecting) return;
   const auto report = next_report();
   if (!report) return;
+  // LLDB asks all threads at each stop why they stopped. One at a breakpoint that it was not told
+  // of it would step over without a look at the breakpoint's condition.
+  if (connection_.lldb && !engine_.non_stop())
+    for (const StopReport& other : engine_.take_companions()) own_stops_.insert(other.tid);
   const std::string reply = tell(*report);
   if (engine_.non_stop()) {
     connection_.notification_pending = true;

@@ -50,6 +50,25 @@ TEST_CASE("session: a thread that was only held has no reason of its own") {
   CHECK(c.ask("qThreadStopInfo" + wire_tid(2)).starts_with("T0a"));
 }
 
+TEST_CASE("session: LLDB is told of all threads that stopped at once, with one stop") {
+  Client c(3);
+  c.speak_lldb();
+  REQUIRE(c.ask("Z0,401010,1") == "OK");
+  REQUIRE(c.ask("vCont;c") == "(nothing)");
+  c.w.tracee.execute_int3(c.w.t(2), boost_site);
+  c.w.tracee.execute_int3(c.w.t(3), boost_site);
+  REQUIRE(c.event().starts_with("T05"));
+  for (int n = 2; n <= 3; ++n) {
+    const std::string stop = c.ask("qThreadStopInfo" + wire_tid(n));
+    CHECK(stop.starts_with("T05"));
+    CHECK(stop.ends_with("reason:breakpoint;"));
+  }
+  CHECK(c.ask("qThreadStopInfo" + wire_tid(1)).starts_with("T00"));
+  // Told is told: the next stop is a new one.
+  CHECK(c.ask("vCont;c") == "(nothing)");
+  CHECK(c.event() == "(nothing)");
+}
+
 TEST_CASE("session: what LLDB asks besides") {
   Client c;
   c.speak_lldb();
