@@ -23,6 +23,7 @@
 
 #include "arch/registers.h"
 #include "stub/inferior.h"
+#include "stub/processor_follower.h"
 #include "stub/range_step.h"
 #include "stub/site_program.h"
 #include "stub/step_over.h"
@@ -165,6 +166,10 @@ class Engine {
 
   Tracee& tracee() { return tracee_; }
 
+  // Told of each hit that is passed over; null: nobody is.
+  void set_follower(ProcessorFollower* follower) { follower_ = follower; }
+  ProcessorFollower* follower() { return follower_; }
+
   // When on_child_event() wants to be called again without SIGCHLD: at once while there is more to
   // drain than is done in one call; soon while it waits for something that no signal announces (a
   // leader that has become a zombie while its threads live on).
@@ -203,6 +208,9 @@ class Engine {
   void gather_facts(Thread& thread, StopFacts& facts);
   void perform(Thread& thread, const StopFacts& facts, Action action);
   void hit_site(Thread& thread);
+  void pass_over(Thread& thread, Site& site);
+  void finish_slot(Thread& thread);
+  void count_passed_hit(Thread& thread);
   void pass_site(Thread& thread);
   void finish_step(Thread& thread);
   Verdict evaluate(const Thread& thread, const SiteProgram& program);  // engine_conditions.cc
@@ -280,6 +288,8 @@ class Engine {
   Tracee& tracee_;
   StepOver step_over_;
   RangeStepper ranges_;
+  ProcessorFollower* follower_ = nullptr;
+  std::uint64_t stop_seen_ns_ = 0;  // when the stop being dealt with was seen
   std::map<Pid, std::unique_ptr<Inferior>> processes_;
   std::vector<Pid> order_;  // of arrival
   std::unordered_map<Tid, Thread*> threads_;

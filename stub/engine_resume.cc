@@ -135,6 +135,7 @@ std::optional<StopReport> Engine::take_report() {
       continue;
     }
     hold_after(report, stopped);
+    if (follower_ != nullptr) follower_->rest();
     return report;
   }
   if (!non_stop_ && gate_) {  // whatever closed the gate is not worth a report any more

@@ -120,6 +120,10 @@ void Engine::end_in_place(Thread& thread) {
     site->statistics.others_held_ns += now_ns() - lane.since_ns;
   }
   lane.since_ns = now_ns();
+  if (thread.passed_hit) {
+    thread.passed_hit->spent = lane.since_ns - thread.passed_hit->seen;
+    count_passed_hit(thread);
+  }
   if (!thread.general || !thread.passed_site || thread.general->pc() == *thread.passed_site) return;
   thread.passed_site.reset();
   if (site != nullptr) step_over_.hide_trap_flag(thread, *site);

@@ -88,6 +88,7 @@ bool Engine::trap_comes_first(Thread& thread, const WaitStatus& status) {
 
 void Engine::handle_stop(Thread& thread, const WaitStatus& status) {
   if (trap_comes_first(thread, status)) return;
+  stop_seen_ns_ = now_ns();
   reset_after_stop(thread, status);
   auto regs = tracee_.registers(thread.tid);
   if (!regs) {  // killed meanwhile; its exit status is on the way
@@ -293,6 +294,7 @@ void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
       thread.stop_signal = 0;
       return settle(thread);
     case Action::finish_slot:
+      return finish_slot(thread);
     case Action::finish_in_place:
       thread.stop_signal = 0;
       return finish_step(thread);
@@ -334,7 +336,6 @@ void Engine::report_syscall(Thread& thread) {
 // ---- breakpoints -------------------------------------------------------------------------------
 
 void Engine::hit_site(Thread& thread) {
-  const std::uint64_t began = now_ns();
   thread.general->rip -= 1;
   thread.general_dirty = true;
   thread.stop_signal = 0;
@@ -345,11 +346,37 @@ void Engine::hit_site(Thread& thread) {
   thread.passed_site = at;
   if (evaluate(thread, site.program) == Verdict::report)
     return queue_stop(thread, {.kind = StopKind::breakpoint, .signal = SIGTRAP});
+  pass_over(thread, site);
+}
+
+// The time of a hit is what the stub takes from the thread: from the stop until it runs on, at the
+// end of a slot once more. What the instruction itself takes (a system call may sleep) is its own;
+// only in the in-place lane the thread waits for us all the time.
+void Engine::pass_over(Thread& thread, Site& site) {
   ++site.statistics.false_hits;
+  thread.passed_hit = PassedHit{site.address, stop_seen_ns_};
   settle(thread);
-  const std::uint64_t spent = now_ns() - began;
-  site.statistics.total_ns += spent;
-  site.statistics.max_ns = std::max(site.statistics.max_ns, spent);
+  if (!thread.running || thread.in_place_step) return;  // see end_in_place()
+  const std::uint64_t now = now_ns();
+  thread.passed_hit->spent = now - stop_seen_ns_;
+  if (!thread.slot_run) count_passed_hit(thread);  // else see finish_slot()
+  if (follower_ != nullptr) follower_->on_hit(thread.tid, now);
+}
+
+void Engine::finish_slot(Thread& thread) {
+  thread.stop_signal = 0;
+  finish_step(thread);
+  if (!thread.passed_hit) return;
+  thread.passed_hit->spent += now_ns() - stop_seen_ns_;
+  count_passed_hit(thread);
+}
+
+void Engine::count_passed_hit(Thread& thread) {
+  const PassedHit hit = *std::exchange(thread.passed_hit, std::nullopt);
+  Site* site = thread.process->space->sites.find(hit.site);
+  if (site == nullptr) return;
+  site->statistics.total_ns += hit.spent;
+  site->statistics.max_ns = std::max(site->statistics.max_ns, hit.spent);
 }
 
 void Engine::pass_site(Thread& thread) {

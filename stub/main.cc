@@ -120,7 +120,9 @@ int serve(const Options& options) {
 
   Terminal terminal;
   LinuxTracee tracee;
+  ProcessorFollower follower(ProcessorFollower::linux_scheduler());
   Engine engine(tracee);
+  engine.set_follower(&follower);
   const LaunchSpec spec = launch_spec(options, terminal);
   if (auto taken = take_on_process(options, spec, engine); !taken)
     return fail_with(taken.error().text);

@@ -29,6 +29,9 @@ constexpr std::string_view help_text =
     "    Show each breakpoint site with how it is stepped over, and why\n"
     "  stats\n"
     "    Show for each breakpoint site its hits and what they cost\n"
+    "  set follow <0|1>\n"
+    "    Run on the processor of a thread that hits breakpoints all the time,\n"
+    "    where measuring shows that it pays (default: 1)\n"
     "  exit\n"
     "    Quit GDBserver\n";
 
@@ -94,6 +97,14 @@ MonitorResult toggle(std::string_view value, MonitorContext) {
   return say_back(fmt::format("{} {}.\n", what, on ? "enabled" : "disabled"));
 }
 
+MonitorResult follow(std::string_view value, MonitorContext context) {
+  if (value != "0" && value != "1") return refuse("Unknown monitor command.\n\n");
+  const bool on = value == "1";
+  if (context.engine.follower() != nullptr) context.engine.follower()->enable(on);
+  return say_back(on ? "A thread that hits all the time is followed where that pays.\n"
+                     : "The server runs on any processor.\n");
+}
+
 MonitorResult debug_format(std::string_view options, MonitorContext) {
   std::string text;
   debug_log().set_timestamps(false);
@@ -142,6 +153,7 @@ constexpr Command commands[] = {
     {"set remote-debug", Value::needed, toggle<LogTopic::remote, 'p'>},
     {"set event-loop-debug", Value::needed, toggle<LogTopic::event_loop, 'e'>},
     {"set debug-format", Value::needed, debug_format},
+    {"set follow", Value::needed, follow},
     {"set libthread-db-search-path", Value::possible, thread_db_path},
 };
 

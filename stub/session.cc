@@ -65,6 +65,7 @@ void Session::connected() {
 }
 
 void Session::receive(std::span<const std::byte> bytes) {
+  if (engine_.follower() != nullptr) engine_.follower()->rest();
   std::string_view input(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   threads_touched_ = false;
   while (next_ == Next::go_on) {

@@ -31,6 +31,13 @@ struct SlotRun {
   std::optional<std::uint64_t> saved_scratch;  // the program's value of the slot's scratch register
 };
 
+// A hit that nobody is told of, for the statistics of its site. All in ns.
+struct PassedHit {
+  Address site;
+  std::uint64_t seen = 0;   // when
+  std::uint64_t spent = 0;  // by us, so far
+};
+
 struct Thread {
   Tid tid{};
   Inferior* process = nullptr;
@@ -72,6 +79,7 @@ struct Thread {
   std::optional<Address> passed_site;  // the site at PC has been dealt with: do not hit it again
   std::optional<SlotRun> slot_run;
   bool in_place_step = false;
+  std::optional<PassedHit> passed_hit;  // until the thread is past it
   // States at which a site was passed but the instruction has not executed: a handler runs, or an
   // interrupted system call is about to restart. A hit in exactly such a state is not a new one.
   std::vector<x86::GeneralRegisters> passed_states;
