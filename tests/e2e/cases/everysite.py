@@ -157,8 +157,25 @@ def own_program(t, program):
     whole_program(t, t.program(f"{program} own"), 250)
 
 
+def lanes_of_libc(t, program):
+    """Where the exported functions of libc begin: 99 of 100 sites need not stop other threads."""
+    words = t.program(f"{program} libc")
+    client = started(t, words, lambda base: base + Text(words[0]).elf.symbols["main"])
+    pid = client.server.inferior()
+    libc = library(pid, "libc.so.6")
+    sites = [mapped(pid, libc) + at for at in Text(libc).exported_functions()]
+    t.check(len(sites) > 1000, f"only {len(sites)} functions")
+    t.equal(insert_all(client, sites, NEVER), [], "sites refused")
+    rows = re.findall(r"^ *\d+  (0x[0-9a-f]+)  in   (emulate|boost|trap|in place)",
+                      client.monitor("sites")[0], re.M)
+    t.equal(sorted(int(at, 16) for at, _ in rows), sites, "sites in the table")
+    lanes = collections.Counter(lane for _, lane in rows)
+    t.note(", ".join(f"{lane} {count}" for lane, count in sorted(lanes.items())))
+    t.check(lanes["in place"] * 100 <= len(sites), f"in place: {lanes}")
+
+
 for size, built in (("", "digest"), ("i386_", "digest32")):
-    for function in (libc_sorting, libc_formatting, libc_copying, own_program):
+    for function in (libc_sorting, libc_formatting, libc_copying, own_program, lanes_of_libc):
         add(f"everysite.{size}{function.__name__}",
             lambda t, run=function, program=built: run(t, program), (ALL_STOP,), 180, None,
             f"{built}: {function.__doc__}")

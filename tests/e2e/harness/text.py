@@ -45,18 +45,31 @@ class Text:
     def function_at(self, address):
         return next(((start, end) for start, end in self.functions if start <= address < end), None)
 
-    def dynamic_symbol(self, name):
-        for section, kind, offset, size, link in self.elf.sections:
+    def _exports(self):
+        """(name, type, value) of each symbol in .dynsym that has a value."""
+        wide, data = self.elf.wide, self.elf.data
+        for _, kind, offset, size, link in self.elf.sections:
             if kind != 11:  # SHT_DYNSYM
                 continue
             strings = self.elf.sections[link][2]
-            for at in range(offset, offset + size, 24 if self.elf.wide else 16):
-                text, value = (struct.unpack_from("<I4xQ", self.elf.data, at) if self.elf.wide
-                               else struct.unpack_from("<II", self.elf.data, at))
-                end = self.elf.data.index(b"\0", strings + text)
-                if value and self.elf.data[strings + text:end].decode() == name:
-                    return value
+            for at in range(offset, offset + size, 24 if wide else 16):
+                if wide:
+                    text, info, value = struct.unpack_from("<IB3xQ", data, at)
+                else:
+                    text, value, info = struct.unpack_from("<II4xB", data, at)
+                if value:
+                    end = data.index(b"\0", strings + text)
+                    yield data[strings + text:end].decode(), info & 15, value
+
+    def dynamic_symbol(self, name):
+        for found, _, value in self._exports():
+            if found == name:
+                return value
         raise Failure(f"{self.path} does not export {name}")
+
+    def exported_functions(self):
+        """Where they begin, resolvers of chosen ones among them."""
+        return sorted({value for _, kind, value in self._exports() if kind in (2, 10)})
 
     def disassemble(self, ranges):
         """[(address, text)] of all instructions, by gdb's disassembler."""
