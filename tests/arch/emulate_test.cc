@@ -84,6 +84,9 @@ TEST_CASE("emulate: distances") {
   const Row rows[] = {
       {"eb 80", 0x40'1002 - 128},
       {"eb 7f", 0x40'1002 + 127},
+      {"75 80", 0x40'1002 - 128},
+      {"75 7f", 0x40'1002 + 127},
+      {"0f 85 80 ff ff ff", 0x40'1006 - 128},
       {"e9 fb ef bf ff", 0},
       {"e9 fa ef bf ff", 0xffff'ffff'ffff'ffff},
   };

@@ -20,6 +20,8 @@ site_\name:
 
         .data
         .p2align 5
+          .globl edge
+edge:     .quad 0
 scratch:  .quad 0
 value:    .quad 0x1122334455667788
         .p2align 4
@@ -597,6 +599,14 @@ FUNCTION fault_jump
 SITE fault_jump
         jmp     *%rax                   # faults at its destination, not here
 END fault_jump
+
+FUNCTION fault_rep
+        mov     edge(%rip), %rdi        # eight bytes before a page that is not there
+        lea     from(%rip), %rsi
+        mov     $64, %ecx
+SITE fault_rep
+        rep movsb
+END fault_rep
 
 FUNCTION trap_int3
 SITE trap_int3

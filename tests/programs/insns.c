@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -33,12 +34,13 @@
 
 #define FAULTS(X)                                                                                    \
   X(fault_ud2) X(fault_divide) X(fault_load) X(fault_hlt) X(fault_call) X(fault_push) X(fault_jump)  \
-  X(trap_int3) X(trap_int1)
+  X(trap_int3) X(trap_int1) X(fault_rep)
 
 typedef uint64_t Function(uint64_t, uint64_t);
 #define DECLARE(name) extern Function name; extern char site_##name[];
 VALUES(DECLARE)
 FAULTS(DECLARE)
+extern char* edge;
 extern long raw_syscall(long number, long a, long b, long c);
 
 struct Row {
@@ -53,7 +55,7 @@ static const struct Row faults[] = {FAULTS(ROW)};
 __attribute__((noinline)) void ready(void) { __asm__ volatile(""); }
 
 static sigjmp_buf escape;
-static volatile long fault_rip, fault_address;
+static volatile long fault_rip, fault_address, fault_count;
 static volatile int fault_signal, fault_code, fault_trap_flag;
 
 static void on_fault(int number, siginfo_t* info, void* context) {
@@ -61,6 +63,7 @@ static void on_fault(int number, siginfo_t* info, void* context) {
   fault_signal = number;
   fault_code = info->si_code;
   fault_address = (long)info->si_addr;
+  fault_count = where->uc_mcontext.gregs[REG_RCX];
   fault_rip = where->uc_mcontext.gregs[REG_RIP];
   fault_trap_flag = (where->uc_mcontext.gregs[REG_EFL] & 0x100) != 0;
   siglongjmp(escape, 1);
@@ -80,6 +83,9 @@ static void run_values(void) {
 }
 
 static void run_faults(void) {
+  char* page = mmap((void*)0x10000000, 4096, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  edge = page + 4096 - 8;
   static char stack[65536];
   stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
   sigaltstack(&alternate, NULL);
@@ -97,6 +103,7 @@ static void run_faults(void) {
            address < -64 || address > 64 ? "" : "site+",
            address < -64 || address > 64 ? fault_address : address, fault_trap_flag);
   }
+  printf("fault_rep: %.8s copied, %ld left\n", edge, fault_count);
 }
 
 static volatile long alarms;

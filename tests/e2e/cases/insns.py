@@ -61,7 +61,7 @@ def run_with_faults(t, client):
     t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
     t.equal(seen, {"fault_ud2": 4, "fault_divide": 8, "fault_load": 11, "fault_hlt": 11,
                    "fault_call": 11, "fault_push": 11, "fault_jump": 11, "trap_int3": 5,
-                   "trap_int1": 5}, "faults reported, by place")
+                   "trap_int1": 5, "fault_rep": 11}, "faults reported, by place")
 
 
 @case(timeout=90, gdbserver="its step over in place leaves the trap flag in pushf and in r11")
