@@ -46,6 +46,12 @@ class State {
   std::uint64_t narrowed(std::uint64_t value) const { return x86::truncated(value, case_.mode); }
   std::uint64_t next_pc() const { return case_.site.value() + case_.bytes.size(); }
   std::uint64_t some_site() { return layout_.sites + random_.below(code_size); }
+  // Code to read, far from the instruction itself: by plan there is a breakpoint on it, which a
+  // program that reads its own text does see.
+  std::uint64_t other_code() {
+    const std::uint64_t own = case_.site.value() - layout_.sites;
+    return layout_.sites + (own + code_size / 4 + random_.below(code_size / 2)) % code_size;
+  }
 
   // A fifth across the end of a page.
   void place() {
@@ -60,7 +66,7 @@ class State {
     if (dice < 35) return layout_.data + random_.below(data_size);
     if (dice < 65) return random_.below(256);
     if (dice < 70) return 0x2b;
-    if (dice < 75) return some_site();
+    if (dice < 75) return other_code();
     if (dice < 80) return random_.next() | 0x8000'0000'0000;
     return random_.next();
   }
@@ -121,7 +127,7 @@ class State {
     if (dice < 85) return layout.data + random_.below(data_size - 64);
     if (dice < 92) return layout.data + data_size - random_.below(64);  // across the end
     if (dice < 97) return layout.read_only() + random_.below(page - 64);
-    return low ? random_.next() & x86::low32 : layout.sites + random_.below(code_size - 64);
+    return low ? random_.next() & x86::low32 : other_code();
   }
 
   void aim(const ZydisDecodedOperand& operand) {

@@ -1,6 +1,7 @@
 // intruder MODE [ARGUMENT]: programs that make it hard for whoever has breakpoints in them: they
 // change their text, meddle with executable memory they never mapped, run out of memory, forbid
-// system calls, or have code in odd places. Where the program itself is in order it prints wrong=0.
+// system calls, or have code in odd places. With SIDESTEP_LONG=N it does so N times as long. Where
+// the program itself is in order it prints wrong=0.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -40,6 +41,8 @@ __asm__(
     "  nop\n  pop %rbp\n  ret\n.size neighbours,.-neighbours\n"
     ".p2align 6\n.globl changing\n.type changing,@function\n"
     "changing: mov $1, %eax\n  ret\n.size changing,.-changing\n.p2align 6\n");
+
+static int factor = 1;  // of all rounds
 
 static long expected(long i) { return 3 * i + 1234568; }
 
@@ -192,7 +195,7 @@ static long meddle(const char* how) {
   struct Range area;
   on_faults(NULL, retry);
   for (int i = 0; i < threads; i++) pthread_create(&ids[i], NULL, visit_until_stop, &wrong[i]);
-  for (int round = 0; round < 30; round++) {
+  for (int round = 0; round < 30 * factor; round++) {
     usleep(5000);
     if (!foreign(&area)) continue;
     found++;
@@ -222,10 +225,10 @@ static void scribble(void) {
   visit(3);
   if (!foreign(&area)) puts("no area");
   on_faults(jump_out, NULL);
-  for (size_t n = 0; n < sizeof values; n++) {
+  for (size_t n = 0; n < sizeof values * (size_t)factor; n++) {
     if (!foreign(&area)) continue;
     spoil("writable", area);
-    memset((void*)area.start, values[n], area.end - area.start);
+    memset((void*)area.start, values[n % sizeof values], area.end - area.start);
     for (volatile int i = 0; i < 10; i++)
       if (!sigsetjmp(escape, 1)) visited(i);
   }
@@ -255,8 +258,8 @@ static void enter(void) {
   visit(3);
   if (!foreign(&area)) puts("no area");
   on_faults(jump_out, NULL);
-  for (volatile int offset = 0; offset < 640; offset++)
-    if (!sigsetjmp(escape, 1)) ((void (*)(long))(area.start + (unsigned)offset))(0);
+  for (volatile int n = 0; n < 640 * factor; n++)
+    if (!sigsetjmp(escape, 1)) ((void (*)(long))(area.start + (unsigned)(n % 640)))(0);
 }
 
 // ---- threads and signals -----------------------------------------------------------------------
@@ -427,12 +430,14 @@ int main(int argc, char** argv) {
   const char* mode = argc > 1 ? argv[1] : "visit";
   const char* argument = argc > 2 ? argv[2] : "100";
   long number = strtol(argument, NULL, 0), wrong = 0;
+  if (getenv("SIDESTEP_LONG")) factor = atoi(getenv("SIDESTEP_LONG"));
+  if (strcmp(mode, "odd") && strcmp(mode, "straight")) number *= factor;
   static char buffer[4096];
   setvbuf(stdout, buffer, _IOLBF, sizeof buffer);
   known_count = executable_ranges(known, 64);
   show_places();
   signal(SIGALRM, die);
-  alarm(45);
+  alarm(45 * (unsigned)factor);
   if (!strcmp(mode, "limit")) limit_memory();
   if (!strcmp(mode, "filter")) allow_little();
   if (strcmp(mode, "odd") && strcmp(mode, "straight")) ready();

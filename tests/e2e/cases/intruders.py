@@ -12,6 +12,7 @@ from harness import NEVER, Disconnected, case, instruction_offsets, procfs
 from harness.text import Text, insert_all, vdso
 
 FAULTS = "04;05;08;0a;0b"  # SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGSEGV
+FACTOR = int(os.environ.get("SIDESTEP_LONG", "1"))  # of all rounds, here and in the program
 
 
 def started(t, words, functions=("visited",), passed="", every_byte=False, **server):
@@ -42,9 +43,10 @@ def still_there(t, client):
 
 def finish(t, client, seconds=60):
     """To the end; each signal that is reported is passed on."""
+    seconds *= FACTOR
     try:
         stop = client.resume(seconds=seconds)
-        for _ in range(3000):
+        for _ in range(3000 * FACTOR):
             if stop.kind != "T":
                 break
             stop = client.resume(f"vCont;C{stop.signal:02x}:{stop.thread};c", seconds)
@@ -58,7 +60,7 @@ def finish(t, client, seconds=60):
 def survive(t, client):
     """The program may run wild, and for ever; the server can still be asked, and kill it."""
     client.send("vCont;c")
-    for _ in range(3000):
+    for _ in range(3000 * FACTOR):
         if not select.select([client.socket], [], [], 4)[0]:
             client.raw(b"\x03")
         stop = client.stop_reply()
@@ -201,7 +203,7 @@ def signal_storm(t, functions, restorer):
         address = places(client)[0]
         client.insert(address, rest=NEVER)                             # mov $15, %rax
         client.insert(address + 7, rest=NEVER)                         # syscall
-    in_order(t, client, "handled=3000 strays=0 ")
+    in_order(t, client, f"handled={3000 * FACTOR} strays=0 ")
 
 
 @case(timeout=90)
@@ -264,13 +266,14 @@ def neighbouring_one_byte_instructions(t):
         pass
     client.ok("vCont;c")
     chance, present = random.Random(1), set(offsets)
-    for _ in range(400):
+    for _ in range(400 * FACTOR):
         offset = chance.choice(offsets)
         if offset in present:
             client.remove(start + offset)
         else:
             client.insert(start + offset, rest=NEVER)
         present ^= {offset}
+    client.notifications.append(client.notification(20 * FACTOR))
     stop = client.take_stops()[0]
     t.match(client.server.output(), "wrong=0$", f"what the program computed ({stop})")
     t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
