@@ -1,12 +1,13 @@
-// traps MODE [NUMBER]: MODE is workers, wait or pending. What breakpoints do to a program that has
-// SIGTRAP blocked, ignored or pending. Prints, after NUMBER calls of passed(), what the program
-// finds of its own settings.
+// traps MODE [NUMBER]: MODE is workers, wait, step or pending. What breakpoints do to a program
+// that has SIGTRAP blocked, ignored or pending. Prints, after NUMBER calls of passed(), what the
+// program finds of its own settings.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 extern long passed(long i);
@@ -63,6 +64,31 @@ static void wait_for_alarm(void) {
   pause();
 }
 
+// The program single-steps itself.
+static volatile long steps, places;
+static void on_step(int n, siginfo_t* info, void* context) {
+  (void)n;
+  long at = (long)((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP] - (long)passed;
+  steps++;
+  if (at < 0 || at > 16) return;
+  places = places * 31 + at + info->si_code;
+}
+static void step(void) {
+  struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
+  sigaction(SIGTRAP, &action, NULL);
+  for (long i = 0; i < 3; i++) {
+    long result;
+    __asm__ volatile(
+        "mov %1, %%rdi\n pushf\n orl $0x100, (%%rsp)\n popf\n call passed\n pushf\n"
+        "andl $~0x100, (%%rsp)\n popf\n mov %%rax, %0"
+        : "=r"(result)
+        : "r"(i)
+        : "rax", "rdi", "memory", "cc");
+    wrong += result != i + 3;
+  }
+  printf("steps=%ld places=%lx\n", steps, places);
+}
+
 static void* worker(void* unused) {
   (void)unused;
   pass();
@@ -81,6 +107,7 @@ int main(int argc, char** argv) {
     raise(SIGTRAP);
   }
   if (!strcmp(mode, "wait")) wait_for_alarm();
+  if (!strcmp(mode, "step")) step();
   pass();
   show("main");
   if (!strcmp(mode, "workers")) {

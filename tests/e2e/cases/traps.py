@@ -54,3 +54,13 @@ def pending(t):
                 "unblocked: blocked=0 pending=0 action=handler handled=1 wrong=0\n")
     for rest in (NEVER, ""):
         t.equal(shown(t, "pending", rest, 1), expected, f"what it finds ({rest})")
+
+
+@case(gdbserver="reports the same hit for ever: only the client can step off a site")
+def own_trap_flag(t):
+    """A program that single-steps itself gets each of its traps, at the same places as without us."""
+    process = t.spawn("traps step 10")
+    process.wait_exit()
+    steps = int(t.match(process.output(), "^steps=([0-9]+) ", "its count")[1])
+    t.check(steps > 15, f"{steps} steps")
+    t.equal(shown(t, "step", NEVER, steps), process.output(), "what it finds")
