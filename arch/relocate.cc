@@ -6,9 +6,11 @@
 //    changes and the slot holds no state of a thread, so one slot serves all threads at once. Where
 //    no slot is near, the operand's address goes into a scratch register that the instruction does
 //    not use, and the stub saves and restores that register around the trap. The scratch register
-//    is one of the low six that need neither a REX bit nor a SIB byte nor a displacement as a base
-//    (not rsp, rbp, nor r8-r15): cmpxchg16b uses four of them and nothing uses more, so one is
-//    always free, and an operand like ah, which forbids REX, is never in the way. GDB's displaced
+//    is one of the low six that need neither a REX bit nor a SIB byte as a base (not rsp, rbp, nor
+//    r8-r15): cmpxchg16b uses four of them and nothing uses more, so one is always free, and an
+//    operand like ah, which forbids REX, is never in the way. A displacement of 0 stays behind, so
+//    that the copy has the original's length (some processors judge it before anything else) and
+//    its ModRM is never 0, like that of an x87 opcode which has not been recorded. GDB's displaced
 //    stepping takes rcx or rsi by other rules and gets `shl %cl, x(%rip)` and `cmpxchg16b x(%rip)`
 //    wrong.
 //  - Indirect calls and jumps that have to stop at their target: the target is loaded into a
@@ -168,7 +170,8 @@ void write_operand(Writer& writer, const Instruction& instruction, Address site,
   }
   const auto rest = part(instruction, after_modrm + 4, instruction.length);
   if (scratch) {
-    writer.byte(middle | *scratch);
+    writer.byte(0x80 | middle | *scratch);
+    writer.value(0, 4);
     writer.edit().scratch = scratch;
     writer.edit().scratch_value = instruction.operand_address(site).value();
   } else {

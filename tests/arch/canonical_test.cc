@@ -61,11 +61,11 @@ TEST_CASE("canonical: trap") {
 }
 
 TEST_CASE("canonical: the scratch register") {
-  Slot slot("48 8b 05 78 56 34 12", Ending::trap, far_slot);  // mov (%rcx), %rax
+  Slot slot("48 8b 05 78 56 34 12", Ending::trap, far_slot);  // mov 0(%rcx), %rax
   slot.saved_scratch = 0x1111;
   slot.regs.rcx = slot.code.scratch_value;
   slot.regs.rax = 0x2222;
-  for (const auto offset : {0, 4}) {
+  for (const auto offset : {0, 8}) {
     const auto result = slot.stopped(offset);
     CHECK(result.registers.rcx == 0x1111);
     CHECK(result.registers.rax == 0x2222);
@@ -257,12 +257,17 @@ TEST_CASE("canonical: x87 pointer") {
   CHECK_FALSE(restore_x87_pointer(xstate, slot.instruction, slot.code, site, near_slot));
   CHECK_FALSE(restore_x87_pointer({}, slot.instruction, slot.code, site, near_slot));
 
-  Slot far("dd 05 10 00 00 00", Ending::trap, far_slot);  // fldl x(%rip) as fldl (%rax)
+  // fadds x(%rip) as fadds 0(%rax): opcode register 080h, and 005h in place.
+  Slot far("d8 05 10 00 00 00", Ending::trap, far_slot);
   put(far_slot.value());
-  xstate[6] = std::byte{0x00};
-  xstate[7] = std::byte{0x05};
+  xstate[6] = std::byte{0x80};
+  xstate[7] = std::byte{0x00};
   CHECK(restore_x87_pointer(xstate, far.instruction, far.code, site, far_slot));
   CHECK(xstate[6] == std::byte{0x05});
+  put(far_slot.value());
+  xstate[6] = std::byte{0x00};  // of a processor that does not keep it
+  CHECK(restore_x87_pointer(xstate, far.instruction, far.code, site, far_slot));
+  CHECK(xstate[6] == std::byte{0x00});
 }
 
 }  // namespace

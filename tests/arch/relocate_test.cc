@@ -75,27 +75,27 @@ TEST_CASE("relocate: RIP-relative") {
 
 TEST_CASE("relocate: operand out of reach, through a scratch register") {
   const Row rows[] = {
-      // mov x(%rip), %rax -> mov (%rcx), %rax; REX.B of the second means nothing until then
-      {"48 8b 05 78 56 34 12", "48 8b 01 cc", 3, 1},
-      {"4d 8b 05 78 56 34 12", "4c 8b 00 cc", 3, 0},
+      // mov x(%rip), %rax -> mov 0(%rcx), %rax; REX.B of the second means nothing until then
+      {"48 8b 05 78 56 34 12", "48 8b 81 00 00 00 00 cc", 7, 1},
+      {"4d 8b 05 78 56 34 12", "4c 8b 80 00 00 00 00 cc", 7, 0},
       // shlq %cl, x(%rip) -> shlq %cl, (%rax)
-      {"48 d3 25 78 56 34 12", "48 d3 20 cc", 3, 0},
+      {"48 d3 25 78 56 34 12", "48 d3 a0 00 00 00 00 cc", 7, 0},
       // shll $7, x(%rip) -> shll $7, (%rax)
-      {"c1 25 67 45 23 01 07", "c1 20 07 cc", 3, 0},
+      {"c1 25 67 45 23 01 07", "c1 a0 00 00 00 00 07 cc", 7, 0},
       // lock cmpxchg16b x(%rip) -> lock cmpxchg16b (%rsi)
-      {"f0 48 0f c7 0d 10 00 00 00", "f0 48 0f c7 0e cc", 5, 6},
+      {"f0 48 0f c7 0d 10 00 00 00", "f0 48 0f c7 8e 00 00 00 00 cc", 9, 6},
       // mov x(%rip), %ah -> mov (%rcx), %ah, which no REX may touch
-      {"8a 25 10 00 00 00", "8a 21 cc", 2, 1},
+      {"8a 25 10 00 00 00", "8a a1 00 00 00 00 cc", 6, 1},
       // mulx x(%rip), %rax, %rsi -> mulx (%rcx), ... since rdx is read
-      {"c4 e2 fb f6 35 00 00 00 00", "c4 e2 fb f6 31 cc", 5, 1},
+      {"c4 e2 fb f6 35 00 00 00 00", "c4 e2 fb f6 b1 00 00 00 00 cc", 9, 1},
       // vaddps, two-byte VEX, three-byte VEX with B, EVEX with B
-      {"c5 f8 58 05 10 00 00 00", "c5 f8 58 00 cc", 4, 0},
-      {"c4 c1 78 58 05 10 00 00 00", "c4 e1 78 58 00 cc", 5, 0},
-      {"62 d1 7c 48 58 05 10 00 00 00", "62 f1 7c 48 58 00 cc", 6, 0},
+      {"c5 f8 58 05 10 00 00 00", "c5 f8 58 80 00 00 00 00 cc", 8, 0},
+      {"c4 c1 78 58 05 10 00 00 00", "c4 e1 78 58 80 00 00 00 00 cc", 9, 0},
+      {"62 d1 7c 48 58 05 10 00 00 00", "62 f1 7c 48 58 80 00 00 00 00 cc", 10, 0},
       // vprotb, XOP with B
-      {"8f c9 78 90 05 10 00 00 00", "8f e9 78 90 00 cc", 5, 0},
+      {"8f c9 78 90 05 10 00 00 00", "8f e9 78 90 80 00 00 00 00 cc", 9, 0},
       // xsave x(%rip) reads edx:eax
-      {"0f ae 25 00 00 00 00", "0f ae 21 cc", 3, 1},
+      {"0f ae 25 00 00 00 00", "0f ae a1 00 00 00 00 cc", 7, 1},
       // 67h: any distance is within 32 bits
       {"67 8b 05 10 00 00 00", "67 8b 05 10 50 55 65 cc", 7},
   };
@@ -146,11 +146,11 @@ TEST_CASE("relocate: call *mem") {
   };
   for (const auto& row : rows) check(row, Mode::amd64, site, near_slot, Ending::trap);
   // call *0x100(%rip) -> mov (%rax), %rax
-  check({"ff 15 00 01 00 00", "48 8b 00 cc cc 68 06 50 55 55 c7 44 24 04 55 55 00 00 cc cc ff e0",
-         3, 0},
+  check({"ff 15 00 01 00 00",
+         "48 8b 80 00 00 00 00 cc cc 68 06 50 55 55 c7 44 24 04 55 55 00 00 cc cc ff e0", 7, 0},
         Mode::amd64, site, far_slot, Ending::trap);
   check({"41 ff 15 00 01 00 00",
-         "48 8b 00 cc cc 68 07 50 55 55 c7 44 24 04 55 55 00 00 cc cc ff e0", 3, 0},
+         "48 8b 80 00 00 00 00 cc cc 68 07 50 55 55 c7 44 24 04 55 55 00 00 cc cc ff e0", 7, 0},
         Mode::amd64, site, far_slot, Ending::trap);
   CHECK_FALSE(relocate(decoded("ff 10"), site, near_slot, Ending::jump_back));
 }
@@ -196,8 +196,8 @@ TEST_CASE("relocate: jmp *mem that stops at its target") {
   };
   for (const auto& row : rows) check(row, Mode::amd64, site, near_slot, Ending::trap);
   // out of reach: mov (%rax), %rax
-  check({"ff 25 00 01 00 00", "48 8b 00 cc cc ff e0", 3, 0}, Mode::amd64, site, far_slot,
-        Ending::trap);
+  check({"ff 25 00 01 00 00", "48 8b 80 00 00 00 00 cc cc ff e0", 7, 0}, Mode::amd64, site,
+        far_slot, Ending::trap);
   CHECK_FALSE(relocate(decoded("ff 25 00 01 00 00"), site, far_slot, Ending::jump_back));
 }
 

@@ -37,8 +37,8 @@ class Inferior : public x86::Memory {
   void set_xstate(std::span<const std::byte> image);
   siginfo_t siginfo();
 
-  // Runs to the next stop. False when it did not stop within a tenth of a second; a new inferior
-  // has then taken its place.
+  // Runs to the next stop. False when it has computed for a twentieth of a second without one; a
+  // new inferior has then taken its place.
   bool run();
 
   bool read(x86::Address from, std::span<std::uint8_t> to) override;

@@ -363,7 +363,7 @@ def no_room_near_generated_code(t):
     near, others = odd_places(t, 1)
     t.equal([place for place in near if not near[place]], [ODD_PLACES[0], ODD_PLACES[3]],
             "places without an area near")
-    code = b"\x48\x8b\x01\xcc"  # mov (%rcx), %rax; int3
+    code = b"\x48\x8b\x81\0\0\0\0\xcc"  # mov 0(%rcx), %rax; int3
     everywhere = b"".join([*others, *(area for areas in near.values() for area in areas)])
     t.check(code in everywhere, "a slot through a scratch register")
 
