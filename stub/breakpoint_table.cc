@@ -26,8 +26,23 @@ Result<Site*> BreakpointTable::insert_client(Pid pid, Address at, SiteProgram pr
   auto site = insert(pid, at);
   if (!site) return site;
   (*site)->client = true;
+  (*site)->number = number_of(at);
   (*site)->program = std::move(program);
   return site;
+}
+
+unsigned BreakpointTable::number_of(Address at) {
+  const auto [place, added] = numbers_.try_emplace(at, 0u);
+  if (added) {
+    numbered_.push_back(at);
+    place->second = static_cast<unsigned>(numbered_.size());
+  }
+  return place->second;
+}
+
+std::optional<Address> BreakpointTable::address_of(unsigned number) const {
+  if (number == 0 || number > numbered_.size()) return std::nullopt;
+  return numbered_[number - 1];
 }
 
 Result<Site*> BreakpointTable::insert_internal(Pid pid, Address at) {
@@ -181,6 +196,8 @@ void BreakpointTable::clear() {
 void BreakpointTable::copy_from(const BreakpointTable& parent) {
   clear();
   sites_ = parent.sites_;
+  numbered_ = parent.numbered_;
+  numbers_ = parent.numbers_;
   for (auto& [address, site] : sites_) {
     site.statistics = {};
     by_address_.emplace(address, &site);

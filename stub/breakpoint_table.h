@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -35,6 +36,8 @@ struct SiteStatistics {
   std::uint64_t others_held_ns = 0;
 };
 
+class SiteFilter;
+
 struct Site {
   Address address;
   std::uint8_t shadow = 0;  // the program's byte under our int3
@@ -44,7 +47,9 @@ struct Site {
   std::array<std::uint8_t, x86::max_instruction_length> original{};
   std::uint8_t length = 0;
   x86::StepPlan plan;
-  SiteProgram program;  // of the client's reference
+  SiteProgram program;           // of the client's reference
+  SiteFilter* filter = nullptr;  // the user's, in AddressSpace::filters
+  unsigned number = 0;           // by which users name it; the same whenever it is inserted
   SiteStatistics statistics;
 };
 
@@ -61,6 +66,9 @@ class BreakpointTable {
   // Adds a reference; the first one decodes the instruction and writes int3. Errors: bad_address.
   Result<Site*> insert_client(Pid pid, Address at, SiteProgram program);
   Result<Site*> insert_internal(Pid pid, Address at);
+  // The address of the site that has, or had, this number.
+  std::optional<Address> address_of(unsigned number) const;
+
   // Drops a reference; the last one restores the byte. Error: refused when there is none to drop.
   // Memory that has vanished is no error: the site is gone with it.
   Result<void> remove_client(Pid pid, Address at);
@@ -97,6 +105,7 @@ class BreakpointTable {
   Tracee& tracee_;
   x86::Mode mode_;
   using Page = std::vector<const Site*>;  // ascending
+  unsigned number_of(Address at);
   void add_to_page(const Site& site);
   void remove_from_page(Address at);
 
@@ -104,6 +113,8 @@ class BreakpointTable {
   std::unordered_map<Address, Site*> by_address_;  // for hits
   // For masking what was read, which conditions do at each hit: by page number.
   std::unordered_map<std::uint64_t, Page> pages_;
+  std::vector<Address> numbered_;  // by number - 1, of all client sites there have been
+  std::unordered_map<Address, unsigned> numbers_;
 };
 
 }  // namespace stub

@@ -158,6 +158,11 @@ class Engine {
   // Z0/z0: idempotent; a second insert replaces conditions and commands. Nobody is stopped.
   Result<void> insert_breakpoint(Pid pid, Address at, SiteProgram program);
   Result<void> remove_breakpoint(Pid pid, Address at);
+  // `monitor condition`: what else has to hold for a hit at this address, whenever there is a
+  // breakpoint; nullopt: nothing any more.
+  Result<void> set_filter(Pid pid, Address at, std::optional<SiteFilter> filter);
+  // A new client: filters without a breakpoint are the last one's.
+  void drop_idle_filters();
   // Z1-Z4, at most four slices of 1 to 8 bytes. Running threads are interrupted for a moment, since
   // debug registers can only be set in a stopped one.
   Result<void> insert_hardware(Pid pid, rsp::PointType type, Address at, std::uint64_t length,
@@ -165,6 +170,11 @@ class Engine {
   Result<void> remove_hardware(Pid pid, rsp::PointType type, Address at, std::uint64_t length);
 
   Tracee& tracee() { return tracee_; }
+
+  // Told of the sites of a process that ends, or runs another program now.
+  void set_site_observer(std::function<void(Pid, const Site&)> observer) {
+    site_observer_ = std::move(observer);
+  }
 
   // Told of each hit that is passed over; null: nobody is.
   void set_follower(ProcessorFollower* follower) { follower_ = follower; }
@@ -213,7 +223,8 @@ class Engine {
   void count_passed_hit(Thread& thread);
   void pass_site(Thread& thread);
   void finish_step(Thread& thread);
-  Verdict evaluate(const Thread& thread, const SiteProgram& program);  // engine_conditions.cc
+  // engine_conditions.cc
+  Verdict evaluate(const Thread& thread, const SiteProgram& program, SiteFilter* filter);
   void report_syscall(Thread& thread);
   bool inside_range(const Thread& thread, Address pc) const;
   void end_idle_ranges();
@@ -270,6 +281,7 @@ class Engine {
 
   // engine_process.cc, engine_state.cc.
   static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
+  void tell_lost_sites(Inferior& process);
   Inferior& add_process(Pid pid, std::shared_ptr<AddressSpace> space);
   Thread& add_thread(Inferior& process, Tid tid);
   std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
@@ -289,6 +301,7 @@ class Engine {
   StepOver step_over_;
   RangeStepper ranges_;
   ProcessorFollower* follower_ = nullptr;
+  std::function<void(Pid, const Site&)> site_observer_;
   std::uint64_t stop_seen_ns_ = 0;  // when the stop being dealt with was seen
   std::map<Pid, std::unique_ptr<Inferior>> processes_;
   std::vector<Pid> order_;  // of arrival

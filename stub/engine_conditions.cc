@@ -113,8 +113,9 @@ std::uint64_t now_ns() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-Verdict Engine::evaluate(const Thread& thread, const SiteProgram& program) {
-  if (program.conditions.empty() && program.commands.empty()) return Verdict::report;
+Verdict Engine::evaluate(const Thread& thread, const SiteProgram& program, SiteFilter* filter) {
+  if (program.conditions.empty() && program.commands.empty() && filter == nullptr)
+    return Verdict::report;
   ConditionRegisters registers(tracee_, thread);
   ConditionMemory memory(tracee_, *thread.process);
   ConsoleOutput output(console_);
@@ -127,6 +128,11 @@ Verdict Engine::evaluate(const Thread& thread, const SiteProgram& program) {
     if (holds) break;
   }
   if (!holds) return Verdict::pass;
+  if (filter != nullptr) {
+    const auto through = filter->lets_through(thread.tid, registers, memory, stop_seen_ns_);
+    if (through && !*through) return Verdict::pass;
+    if (!through) return Verdict::report;
+  }
   if (program.commands.empty()) return Verdict::report;
   for (const auto& command : program.commands)
     if (!command.evaluate(environment)) return Verdict::report;

@@ -90,6 +90,11 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
     space = std::make_shared<AddressSpace>(tracee_, origin.space->mode);
     space->sites.copy_from(origin.space->sites);
     space->sites.drop_internal(child);
+    space->filters = origin.space->filters;
+    space->sites.for_each([&](Site& site) {
+      const auto filter = space->filters.find(site.address);
+      site.filter = filter == space->filters.end() ? nullptr : &filter->second;
+    });
     space->parent_areas = origin.space;
     space->hardware = origin.space->hardware;
   }
@@ -153,6 +158,7 @@ void Engine::on_exec(Thread& reported) {
   drop_reports(reported.tid);
   tracee_.forget_memory(process.pid);
   const auto regs = tracee_.registers(reported.tid);
+  tell_lost_sites(process);
   join(process, new_space(regs ? regs->mode() : process.space->mode));
   const Tid tid = reported.tid;
   reported = Thread();
@@ -265,6 +271,7 @@ void Engine::remove_thread(Thread& gone) {
 void Engine::remove_process(Inferior& gone) {
   const Pid pid = gone.pid;
   const auto space = gone.space;
+  tell_lost_sites(gone);
   const bool lane_was_busy = !space->in_place.queue.empty();
   std::erase(space->users, &gone);
   for (auto& [tid, member] : gone.threads) {

@@ -249,6 +249,7 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
   leaving = process(pid);
   if (leaving == nullptr) return {};
   leaving->space->sites.restore_all(pid);  // an in-place step may just have put its byte back
+  tell_lost_sites(*leaving);
   leaving->space->sites.clear();
   if (all_stopped && leaving->space->users.size() == 1) remove_areas(*leaving);
   handle_deaths();

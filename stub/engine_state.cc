@@ -107,7 +107,34 @@ Result<void> Engine::insert_breakpoint(Pid pid, Address at, SiteProgram program)
   if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   auto site = known->space->sites.insert_client(pid, at, std::move(program));
   if (!site) return tl::unexpected(site.error());
+  const auto filter = known->space->filters.find(at);
+  (*site)->filter = filter == known->space->filters.end() ? nullptr : &filter->second;
   return {};
+}
+
+Result<void> Engine::set_filter(Pid pid, Address at, std::optional<SiteFilter> filter) {
+  const Inferior* known = find(pid);
+  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  AddressSpace& space = *known->space;
+  Site* site = space.sites.find(at);
+  if (site != nullptr) site->filter = nullptr;
+  space.filters.erase(at);
+  if (!filter) return {};
+  SiteFilter& kept = space.filters.emplace(at, std::move(*filter)).first->second;
+  if (site != nullptr) site->filter = &kept;
+  return {};
+}
+
+void Engine::drop_idle_filters() {
+  for (auto& [pid, process] : processes_)
+    std::erase_if(process->space->filters, [&](const auto& entry) {
+      return process->space->sites.find(entry.first) == nullptr;
+    });
+}
+
+void Engine::tell_lost_sites(Inferior& process) {
+  if (!site_observer_ || process.hidden || process.space->users.size() != 1) return;
+  process.space->sites.for_each([&](const Site& site) { site_observer_(process.pid, site); });
 }
 
 Result<void> Engine::remove_breakpoint(Pid pid, Address at) {

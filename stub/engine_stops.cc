@@ -344,7 +344,7 @@ void Engine::hit_site(Thread& thread) {
   Site& site = *thread.process->space->sites.find(at);
   ++site.statistics.hits;
   thread.passed_site = at;
-  if (evaluate(thread, site.program) == Verdict::report)
+  if (evaluate(thread, site.program, site.filter) == Verdict::report)
     return queue_stop(thread, {.kind = StopKind::breakpoint, .signal = SIGTRAP});
   pass_over(thread, site);
 }

@@ -11,6 +11,7 @@
 
 #include "stub/breakpoint_table.h"
 #include "stub/hardware_points.h"
+#include "stub/site_filter.h"
 #include "stub/ssol_area.h"
 #include "stub/thread.h"
 #include "stub/types.h"
@@ -36,6 +37,7 @@ struct AddressSpace {
   x86::Mode mode;
   std::vector<Inferior*> users;  // the processes that run in it
   BreakpointTable sites;
+  std::map<Address, SiteFilter> filters;  // of sites, inserted or not (Site::filter points here)
   SsolAreas areas;
   // After a fork: the parent's slots, to make the PC of the child canonical at its first stop.
   std::shared_ptr<AddressSpace> parent_areas;

@@ -12,7 +12,7 @@
 namespace stub {
 namespace {
 
-constexpr std::string_view help_text =
+constexpr std::string_view first_help =
     "The following monitor commands are supported:\n"
     "  set debug <0|1>\n"
     "    Enable general debugging messages\n"
@@ -28,23 +28,27 @@ constexpr std::string_view help_text =
     "  sites\n"
     "    Show each breakpoint site with how it is stepped over, and why\n"
     "  stats\n"
-    "    Show for each breakpoint site its hits and what they cost\n"
+    "    Show for each breakpoint site its hits and what they cost\n";
+constexpr std::string_view last_help =
     "  set follow <0|1>\n"
     "    Run on the processor of a thread that hits breakpoints all the time,\n"
     "    where measuring shows that it pays (default: 1)\n"
     "  exit\n"
     "    Quit GDBserver\n";
 
-MonitorResult say_back(std::string text) { return {std::move(text), false, false}; }
-MonitorResult refuse(std::string text) {
-  return {std::move(text) + std::string(help_text), true, false};
+std::string help_text() {
+  return fmt::format("{}{}{}", first_help, monitor_condition_help, last_help);
 }
+
+MonitorResult say_back(std::string text) { return {std::move(text), false, false}; }
+MonitorResult refuse(std::string text) { return {std::move(text) + help_text(), true, false}; }
 
 // ---- sites and their statistics ----------------------------------------------------------------
 
 constexpr std::size_t most_past_sites = 65536;
 
 void merge(SiteRecord& record, const Site& site) {
+  record.number = site.number;
   record.lane = site.plan.lane();
   record.reason = site.plan.reason;
   SiteStatistics& sum = record.statistics;
@@ -61,11 +65,12 @@ void merge(SiteRecord& record, const Site& site) {
 double us(std::uint64_t ns) { return static_cast<double>(ns) / 1e3; }
 
 MonitorResult sites(std::string_view, MonitorContext context) {
-  std::string text =
-      fmt::format("{:>7}  {:18}  {:3}  {:8}  {}\n", "process", "address", "now", "lane", "reason");
+  std::string text = fmt::format("{:>4}  {:>7}  {:18}  {:3}  {:8}  {}\n", "site", "process",
+                                 "address", "now", "lane", "reason");
   for (const SiteRecord& site : context.past_sites.with_present(context.engine))
-    text += fmt::format("{:>7}  {:#018x}  {:3}  {:8}  {}\n", raw(site.pid), site.address.value(),
-                        site.in ? "in" : "out", x86::name(site.lane), site.reason);
+    text += fmt::format("{:>4}  {:>7}  {:#018x}  {:3}  {:8}  {}\n", site.number, raw(site.pid),
+                        site.address.value(), site.in ? "in" : "out", x86::name(site.lane),
+                        site.reason);
   return say_back(std::move(text));
 }
 
@@ -132,7 +137,7 @@ MonitorResult thread_db_path(std::string_view path, MonitorContext context) {
   return say_back(fmt::format("libthread-db-search-path set to `{}'\n", context.tls.library_path));
 }
 
-MonitorResult help(std::string_view, MonitorContext) { return say_back(std::string(help_text)); }
+MonitorResult help(std::string_view, MonitorContext) { return say_back(help_text()); }
 MonitorResult leave(std::string_view, MonitorContext) { return {"", false, true}; }
 
 enum class Value : std::uint8_t { none, needed, possible };
@@ -148,6 +153,7 @@ constexpr Command commands[] = {
     {"exit", Value::none, leave},
     {"sites", Value::none, sites},
     {"stats", Value::none, stats},
+    {"condition", Value::possible, monitor_condition},
     {"set debug", Value::needed, toggle<LogTopic::threads, 'g'>},
     {"set debug-hw-points", Value::needed, toggle<LogTopic::threads, 'h'>},
     {"set remote-debug", Value::needed, toggle<LogTopic::remote, 'p'>},

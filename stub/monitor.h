@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,7 @@ namespace stub {
 struct SiteRecord {
   Pid pid{};
   Address address;
+  unsigned number = 0;
   x86::Lane lane{};
   std::string_view reason;
   bool in = false;  // is inserted now
@@ -38,6 +40,7 @@ struct MonitorContext {
   Engine& engine;
   TlsOptions& tls;
   const PastSites& past_sites;
+  std::optional<Pid> process;  // the selected one
 };
 
 struct MonitorResult {
@@ -45,6 +48,10 @@ struct MonitorResult {
   bool failed = false;  // the reply is an error
   bool exit = false;    // end the daemon
 };
+
+// monitor_condition.cc: `condition`, `condition WHERE TERMS`, `condition WHERE off`.
+MonitorResult monitor_condition(std::string_view arguments, MonitorContext context);
+extern const std::string_view monitor_condition_help;
 
 MonitorResult run_monitor_command(std::string_view command, MonitorContext context);
 

@@ -46,7 +46,11 @@ constexpr std::size_t console_piece = 1000;
 Session::Session(Engine& engine, SessionSettings settings)
     : engine_(engine),
       settings_(std::move(settings)),
-      initial_environment_(settings_.launch.environment) {}
+      initial_environment_(settings_.launch.environment) {
+  engine_.set_site_observer([this](Pid pid, const Site& site) { past_sites_.add(pid, site); });
+}
+
+Session::~Session() { engine_.set_site_observer({}); }
 
 // ---- the connection ----------------------------------------------------------------------------
 
@@ -59,6 +63,7 @@ void Session::connected() {
   has_client_ = true;
   unattended_ = false;
   engine_.forget_interrupt();
+  engine_.drop_idle_filters();
   engine_.set_interest({});
   // Every connection begins in all-stop mode (GDB manual, QNonStop).
   if (engine_.non_stop()) engine_.set_non_stop(false);

@@ -72,6 +72,7 @@ struct AwaitedProcess {
 class Session : public Peer {
  public:
   Session(Engine& engine, SessionSettings settings);
+  ~Session() override;
 
   // ---- Peer ----------------------------------------------------------------------------------
   void connected() override;

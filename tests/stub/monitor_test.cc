@@ -10,7 +10,7 @@ struct Monitor {
   TlsOptions tls;
   PastSites past;
   MonitorResult run(std::string_view command) {
-    return run_monitor_command(command, {w.engine, tls, past});
+    return run_monitor_command(command, {w.engine, tls, past, w.pid});
   }
 };
 
@@ -79,6 +79,58 @@ TEST_CASE("monitor: sites and their statistics outlive the sites") {
   m.w.space().sites.find(boost_site)->statistics.hits = 1;
   stats = m.run("stats").output;
   CHECK(stats.find("42") != stats.npos);
+}
+
+TEST_CASE("monitor: conditions are set on numbers and addresses, and stay") {
+  Monitor m;
+  m.w.insert(boost_site);
+  m.w.insert(emulate_site);
+  CHECK(m.run("condition").output == "No conditions are set.\n");
+  CHECK(m.run("condition 2 every=3").output.find("0x0000000000401020") != std::string::npos);
+  CHECK(m.run("condition 0x401010 every=2").output.find("every=2") != std::string::npos);
+  REQUIRE(m.w.space().sites.find(emulate_site)->filter != nullptr);
+  m.w.remove(emulate_site);
+  m.w.insert(emulate_site);  // as gdb does at each stop
+  CHECK(m.w.space().sites.find(emulate_site)->number == 2);
+  CHECK(m.w.space().sites.find(emulate_site)->filter->text() == "every=3");
+  CHECK(m.run("condition 2").output.find("every=3") != std::string::npos);
+  CHECK_FALSE(m.run("condition 2 off").failed);
+  CHECK(m.w.space().sites.find(emulate_site)->filter == nullptr);
+  for (const char* wrong : {"condition 3 every=2", "condition 0 off", "condition x every=2",
+                            "condition 0x every=2", "condition 1 ever=2", "condition 2"}) {
+    INFO(wrong);
+    CHECK(m.run(wrong).failed);
+  }
+  CHECK(m.w.space().sites.find(boost_site)->filter->text() == "every=2");
+}
+
+TEST_CASE("monitor: a hit is told when the server's condition holds as well as the client's") {
+  Monitor m;
+  m.w.insert(boost_site);
+  REQUIRE_FALSE(m.run("condition 1 every=3").failed);
+  m.w.run();
+  for (int i = 0; i < 2; ++i) {
+    m.w.tracee.execute_int3(m.w.t(1), boost_site);
+    CHECK(m.w.report() == "nothing");
+    REQUIRE(m.w.is_running(1));
+  }
+  m.w.tracee.execute_int3(m.w.t(1), boost_site);
+  CHECK(m.w.report() == "1 breakpoint");
+  CHECK(m.w.space().sites.find(boost_site)->statistics.false_hits == 2);
+}
+
+TEST_CASE("monitor: statistics outlive the process") {
+  Monitor m;
+  m.w.engine.set_site_observer([&](Pid pid, const Site& site) { m.past.add(pid, site); });
+  m.w.insert(boost_site);
+  REQUIRE_FALSE(m.run("condition 1 every=100").failed);
+  m.w.run();
+  m.w.tracee.execute_int3(m.w.t(1), boost_site);
+  CHECK(m.w.report() == "nothing");
+  m.w.tracee.exit(m.w.t(1), 3);
+  CHECK(m.w.report() == "1 process_exited");
+  CHECK(m.run("stats").output.find("        1          1 ") != std::string::npos);
+  CHECK(m.run("condition 1 every=2").failed);  // no process
 }
 
 }  // namespace
