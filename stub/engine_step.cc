@@ -30,8 +30,10 @@ void Engine::step_over_site(Thread& thread, Site& site) {
     case StepOutcome::single_step:
       thread.passed_site.reset();
       return resume_in_kernel(thread, ResumeHow::step);
+    case StepOutcome::site_changed:  // with everybody stopped
+      site.statistics.in_place_because = "the text changes faster than it can be looked at";
+      [[fallthrough]];
     case StepOutcome::in_place:
-    case StepOutcome::site_changed:  // rewritten faster than we can look: with everybody stopped
       return begin_in_place(thread, site);
     case StepOutcome::gone:
       return;
@@ -52,9 +54,9 @@ void Engine::begin_in_place(Thread& thread, Site& site) {
   InPlaceStep& lane = thread.process->space->in_place;
   ++site.statistics.in_place;
   if (debug_log().enabled(LogTopic::threads))
-    debug_log().write(LogTopic::threads,
-                      fmt::format("stepping over {:#x} in place, thread {}: {}",
-                                  site.address.value(), raw(thread.tid), site.plan.reason));
+    debug_log().write(LogTopic::threads, fmt::format("stepping over {:#x} in place, thread {}: {}",
+                                                     site.address.value(), raw(thread.tid),
+                                                     site.statistics.in_place_because));
   lane.queue.push_back(thread.tid);
   if (lane.queue.size() == 1) lane.since_ns = now_ns();
   advance_in_place(*thread.process->space);

@@ -56,6 +56,7 @@ void merge(SiteRecord& record, const Site& site) {
   sum.hits += more.hits;
   sum.false_hits += more.false_hits;
   sum.in_place += more.in_place;
+  if (more.in_place != 0) sum.in_place_because = more.in_place_because;
   sum.total_ns += more.total_ns;
   sum.max_ns = std::max(sum.max_ns, more.max_ns);
   sum.others_held += more.others_held;
@@ -64,13 +65,20 @@ void merge(SiteRecord& record, const Site& site) {
 
 double us(std::uint64_t ns) { return static_cast<double>(ns) / 1e3; }
 
+// Steps that did not go the planned way.
+std::string exceptions(const SiteRecord& site) {
+  if (site.statistics.in_place == 0 || site.lane == x86::Lane::in_place) return "";
+  return fmt::format("; in place {} times: {}", site.statistics.in_place,
+                     site.statistics.in_place_because);
+}
+
 MonitorResult sites(std::string_view, MonitorContext context) {
   std::string text = fmt::format("{:>4}  {:>7}  {:18}  {:3}  {:8}  {}\n", "site", "process",
                                  "address", "now", "lane", "reason");
   for (const SiteRecord& site : context.past_sites.with_present(context.engine))
-    text += fmt::format("{:>4}  {:>7}  {:#018x}  {:3}  {:8}  {}\n", site.number, raw(site.pid),
+    text += fmt::format("{:>4}  {:>7}  {:#018x}  {:3}  {:8}  {}{}\n", site.number, raw(site.pid),
                         site.address.value(), site.in ? "in" : "out", x86::name(site.lane),
-                        site.reason);
+                        site.reason, exceptions(site));
   return say_back(std::move(text));
 }
 

@@ -64,6 +64,11 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   if (const auto* plan = std::get_if<x86::Relocate>(&site.plan.how))
     return enter_slot(thread, site, plan->instruction,
                       must_stop || program_traps || plan->lane == x86::Lane::trap);
+  return in_place(site, site.plan.reason);
+}
+
+StepOutcome StepOver::in_place(Site& site, std::string_view because) {
+  site.statistics.in_place_because = because;
   return StepOutcome::in_place;
 }
 
@@ -75,10 +80,11 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
   for (int attempt = 0; attempt < 2; ++attempt) {
     slot = slot_for(thread, site, instruction, wanted);
     if (death_) return StepOutcome::gone;
-    if (slot == nullptr) return StepOutcome::in_place;
+    if (slot == nullptr) return in_place(site, "no slot can be had");
     const Check result = check(thread, site, *slot);
     if (result == Check::good) break;
-    if (result == Check::restartable || result == Check::text_gone) return StepOutcome::in_place;
+    if (result == Check::restartable) return in_place(site, "in a restartable sequence");
+    if (result == Check::text_gone) return in_place(site, "the text cannot be read");
     if (result == Check::site_changed) {
       thread.process->space->areas.retire(site.address);
       thread.process->space->sites.replan(thread.process->pid, site);
@@ -93,7 +99,7 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
       break;
     }
   }
-  if (slot == nullptr) return StepOutcome::in_place;
+  if (slot == nullptr) return in_place(site, "the program takes its slots away");
   x86::GeneralRegisters& regs = *thread.general;
   SlotRun run{site.address, std::nullopt};
   if (slot->code.scratch) {

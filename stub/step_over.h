@@ -13,6 +13,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "stub/inferior.h"
 #include "stub/tracee.h"
@@ -54,6 +55,7 @@ class StepOver {
   std::optional<WaitResult> take_death();
 
  private:
+  StepOutcome in_place(Site& site, std::string_view because);
   StepOutcome enter_slot(Thread& thread, Site& site, const x86::Instruction& instruction,
                          bool must_stop);
   Slot* slot_for(Thread& thread, Site& site, const x86::Instruction& instruction,

@@ -47,6 +47,8 @@ def inside(t):
         t.equal((stop.kind, stop.signal), ("T", 2), f"Ctrl-C: {stop}")
     aborts = int.from_bytes(client.read_memory(client.address("aborts"), 8), "little")
     t.note(f"{aborts} times aborted")
+    t.match(client.monitor("sites")[0], "; in place [0-9]+ times: in a restartable sequence$",
+            "how it is done and why")
     for site in sites:
         client.remove(site)
     in_order(t, client, client.resume(), "^wrong=0 aborts=1$")
