@@ -256,7 +256,7 @@ void Engine::gather_facts(Thread& thread, StopFacts& facts) {
   if (thread.stop_signal == SIGTRAP && facts.si_code > 0 && facts.si_code != trap_int3)
     facts.hardware = hardware_triggered(thread);
   else if (thread.stop_signal != 0 && thread.stop_signal == thread.sent_signal)
-    facts.passed_signal = std::exchange(thread.sent_signal, 0) != 0;
+    facts.own_signal = std::exchange(thread.sent_signal, 0) != 0;
   else if (thread.stop_signal != 0 && thread.stop_signal != SIGTRAP)
     facts.passed_signal = pass_signals_.test(static_cast<std::size_t>(thread.stop_signal));
   if (std::holds_alternative<SyscallStop>(facts.status)) {

@@ -46,7 +46,11 @@ Action on_signal(const StopFacts& facts, int signal) {
   if (facts.slot_lost) return Action::go_on;
   if (signal == SIGTRAP && facts.si_code == trap_int3) return on_int3(facts);
   if (signal == SIGTRAP && facts.si_code > 0) return on_debug_trap(facts);
-  if (facts.hidden || facts.passed_signal) return Action::deliver;
+  if (facts.hidden) return Action::deliver;
+  // A client that steps has to see every signal: it lets the handler run and steps on behind it,
+  // which nobody else can do for it.
+  const bool steps = facts.want == Want::step || facts.want == Want::range;
+  if (facts.own_signal || (facts.passed_signal && !steps)) return Action::deliver;
   return Action::report_signal;
 }
 

@@ -38,6 +38,7 @@ struct StopFacts {
   bool left_range = false;         // it ran natively and PC, or the site, is outside
   bool stop_requested = false;     // by the client
   bool passed_signal = false;      // QPassSignals has the signal
+  bool own_signal = false;         // sent for the client, which knows of it
   bool hidden = false;             // the process is not the client's
   bool catching_syscalls = false;  // this call is to be reported
 };

@@ -43,6 +43,7 @@ constexpr auto left = [](StopFacts& f) { f.left_range = true; };
 constexpr auto stepped = [](StopFacts& f) { f.stepped = true; };
 constexpr auto requested = [](StopFacts& f) { f.stop_requested = true; };
 constexpr auto pass_signal = [](StopFacts& f) { f.passed_signal = true; };
+constexpr auto own_signal = [](StopFacts& f) { f.own_signal = true; };
 constexpr auto hidden = [](StopFacts& f) { f.hidden = true; };
 constexpr auto catching = [](StopFacts& f) { f.catching_syscalls = true; };
 constexpr auto held = [](StopFacts& f) { f.want = Want::hold; };
@@ -116,7 +117,8 @@ TEST_CASE("stop_policy: signals") {
       {"while stepping", with(signal(SIGUSR1), step), Action::report_signal},
       {"with a stop asked for", with(signal(SIGUSR1), requested), Action::report_signal},
       {"QPassSignals", with(signal(SIGUSR1), pass_signal), Action::deliver},
-      {"QPassSignals while stepping", with(signal(SIGUSR1), pass_signal, step), Action::deliver},
+      {"QPassSignals while stepping", with(signal(SIGUSR1), pass_signal, step),
+       Action::report_signal},
       {"a fault in place", with(signal(SIGSEGV, 1), in_place), Action::report_signal},
       {"of a hidden process", with(signal(SIGSEGV, 1), hidden), Action::deliver},
       {"the fetch fault of a slot that is gone", with(signal(SIGSEGV, 1), slot_lost),
@@ -179,7 +181,11 @@ TEST_CASE("stop_policy: the end of a range that ran natively") {
       {"interrupted inside", with({.status = InterruptStop{}}, range, inside), Action::go_on},
       {"a signal comes first", with(signal(SIGUSR1), range, left), Action::report_signal},
       {"one that passes silently", with(signal(SIGUSR1), range, left, pass_signal),
+       Action::report_signal},
+      {"one that the client has sent itself", with(signal(SIGUSR1), range, inside, own_signal),
        Action::deliver},
+      {"one that passes, while it steps", with(signal(SIGUSR1), step, pass_signal),
+       Action::report_signal},
   });
 }
 
