@@ -28,6 +28,7 @@ std::string_view without_brackets(std::string_view host, TcpEndpoint::Family fam
 Endpoint parse_endpoint(std::string_view comm) {
   using Family = TcpEndpoint::Family;
   if (comm == "-" || comm == "stdio") return StdioEndpoint{};
+  if (comm == "systemd") return ActivatedEndpoint{};
   if (consume_prefix(comm, "unix:")) return UnixEndpoint{std::string(comm)};
 
   const std::string_view whole = comm;

@@ -31,13 +31,19 @@ struct StdioEndpoint {
   bool operator==(const StdioEndpoint&) const = default;
 };
 
-using Endpoint = std::variant<TcpEndpoint, UnixEndpoint, TtyEndpoint, StdioEndpoint>;
+// Sockets of a service manager (activation.h).
+struct ActivatedEndpoint {
+  bool operator==(const ActivatedEndpoint&) const = default;
+};
+
+using Endpoint =
+    std::variant<TcpEndpoint, UnixEndpoint, TtyEndpoint, StdioEndpoint, ActivatedEndpoint>;
 
 // gdbserver's grammar: HOST:PORT, :PORT, [V6]:PORT, V6:PORT (the last colon separates), each with
 // an optional tcp:, tcp4: or tcp6:; `-` or `stdio`; anything else is a tty device. Ours besides: a
-// bare number is a port, unix:PATH is a socket, and a name that starts with `/` is a device even
-// when it has colons (/dev/serial/by-path/...). Every text means something; whether it can be
-// opened is found out by opening it.
+// bare number is a port, unix:PATH is a socket, `systemd` is what a service manager has opened, and
+// a name that starts with `/` is a device even when it has colons (/dev/serial/by-path/...). Every
+// text means something; whether it can be opened is found out by opening it.
 Endpoint parse_endpoint(std::string_view comm);
 
 }  // namespace stub

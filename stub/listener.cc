@@ -18,6 +18,8 @@
 #include <fstream>
 #include <memory>
 
+#include "stub/activation.h"
+
 namespace stub {
 namespace {
 
@@ -165,6 +167,18 @@ void remove_stale_socket(const std::string& path) {
     unlink(path.c_str());
 }
 
+sockaddr_storage own_address(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
+  return address;
+}
+
+std::string unix_path(const sockaddr_storage& address) {
+  const auto* const local = reinterpret_cast<const sockaddr_un*>(&address);
+  return local->sun_path[0] != '\0' ? local->sun_path : std::string("@") + &local->sun_path[1];
+}
+
 // Who may debug with our rights: ourselves and root (unix(7), SO_PEERCRED).
 bool may_connect(int unix_socket) {
   ucred peer{};
@@ -255,12 +269,30 @@ Result<Listener> Listener::open_unix(const UnixEndpoint& endpoint) {
   return listener;
 }
 
+Result<Listener> Listener::open_activated() {
+  auto passed = take_activation_sockets();
+  if (!passed) return tl::unexpected(passed.error());
+  Listener listener;
+  if (is_listening(passed->front().get()))
+    listener.sockets_ = std::move(*passed);
+  else
+    listener.connection_ = std::move(passed->front());
+  for (const UniqueFd& socket : listener.sockets_) {
+    const auto address = own_address(socket.get());
+    if (address.ss_family != AF_UNIX && !listener.port_)
+      listener.port_ = port_of(reinterpret_cast<const sockaddr*>(&address));
+  }
+  return listener;
+}
+
 Result<Listener> Listener::open(const Endpoint& endpoint, const std::string& comm) {
   Result<Listener> listener = Listener();
   if (const auto* tcp = std::get_if<TcpEndpoint>(&endpoint))
     listener = open_tcp(*tcp, comm);
   else if (const auto* local = std::get_if<UnixEndpoint>(&endpoint))
     listener = open_unix(*local);
+  else if (std::holds_alternative<ActivatedEndpoint>(endpoint))
+    listener = open_activated();
   else if (const auto* tty = std::get_if<TtyEndpoint>(&endpoint))
     // Opened again when the session begins; here, before anything is started, only tried.
     if (auto line = open_tty(tty->path); !line) return tl::unexpected(line.error());
@@ -277,6 +309,9 @@ void Listener::close_sockets() {
 std::vector<std::string> Listener::announcement() const {
   if (const auto* local = std::get_if<UnixEndpoint>(&endpoint_))
     return {"Listening on socket " + local->path};
+  if (std::holds_alternative<ActivatedEndpoint>(endpoint_) && !sockets_.empty())
+    return {port_ ? fmt::format("Listening on port {}", *port_)
+                  : "Listening on socket " + unix_path(own_address(sockets_.front().get()))};
   const auto* tcp = std::get_if<TcpEndpoint>(&endpoint_);
   if (tcp == nullptr) return {};
   std::vector<std::string> lines = {fmt::format("Listening on port {}", *port_)};
@@ -294,15 +329,28 @@ std::optional<Connection> Listener::accept(int socket) const {
   UniqueFd fd(
       accept4(socket, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd.valid()) return std::nullopt;
-  if (const auto* local = std::get_if<UnixEndpoint>(&endpoint_)) {
+  if (const auto address = own_address(socket); address.ss_family == AF_UNIX) {
     if (!may_connect(fd.get())) return std::nullopt;
-    return Connection{std::move(fd), UniqueFd(), "Remote debugging using " + local->path};
+    return Connection{std::move(fd), UniqueFd(), "Remote debugging using " + unix_path(address)};
   }
   tune_tcp(fd.get());
   return Connection{std::move(fd), UniqueFd(), tcp_greeting(peer, size)};
 }
 
-Result<Connection> Listener::line() const {
+Result<Connection> Listener::line() {
+  if (connection_.valid()) {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    getpeername(connection_.get(), reinterpret_cast<sockaddr*>(&peer), &size);
+    if (peer.ss_family == AF_UNIX && !may_connect(connection_.get()))
+      return fail(Errc::refused, "The client may not connect.");
+    if (peer.ss_family == AF_UNIX)
+      return Connection{std::move(connection_), UniqueFd(), "Remote debugging using a socket"};
+    tune_tcp(connection_.get());
+    return Connection{std::move(connection_), UniqueFd(), tcp_greeting(peer, size)};
+  }
+  if (std::holds_alternative<ActivatedEndpoint>(endpoint_))
+    return fail(Errc::refused, "The connection is over.");
   if (const auto* tty = std::get_if<TtyEndpoint>(&endpoint_)) return open_tty(tty->path);
   return take_stdio();
 }

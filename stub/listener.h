@@ -35,8 +35,10 @@ class Listener {
   Listener& operator=(Listener&&) = default;
   ~Listener() { close_sockets(); }
 
-  // Listening sockets; empty for stdio and tty.
+  // Listening sockets; empty for stdio, tty and a connection that was passed to us.
   const std::vector<UniqueFd>& sockets() const { return sockets_; }
+  // Whether there is but one client ever, who is connected already.
+  bool is_connection() const { return connection_.valid(); }
   void close_sockets();
   // Lines that tell where clients may connect; empty for stdio and tty.
   std::vector<std::string> announcement() const;
@@ -44,16 +46,18 @@ class Listener {
 
   // Takes a waiting client; nullopt when it has gone meanwhile or may not connect.
   std::optional<Connection> accept(int socket) const;
-  // The only client of stdio or a tty.
-  Result<Connection> line() const;
+  // The only client of stdio or a tty, or the one passed to us.
+  Result<Connection> line();
 
  private:
   Listener() = default;
   static Result<Listener> open_tcp(const TcpEndpoint& endpoint, const std::string& comm);
   static Result<Listener> open_unix(const UnixEndpoint& endpoint);
+  static Result<Listener> open_activated();
 
   Endpoint endpoint_;
   std::vector<UniqueFd> sockets_;
+  UniqueFd connection_;  // passed by a service manager that accepts by itself
   std::optional<std::uint16_t> port_;
   std::string unlink_at_end_;  // path of a unix socket
 };

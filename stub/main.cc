@@ -114,9 +114,10 @@ void join(const std::vector<Pid>& children) {
   }
 }
 
-int serve(const Options& options) {
+int serve(Options options) {
   auto listener = Listener::open(options.endpoint, options.comm);
   if (!listener) return fail_with(listener.error().text);
+  options.once = options.once || listener->is_connection();
 
   Terminal terminal;
   LinuxTracee tracee;
@@ -128,8 +129,9 @@ int serve(const Options& options) {
     return fail_with(taken.error().text);
   Session session(engine, session_settings(options, spec, tracee));
   if (!write_port_file(options, *listener)) {
+    const int error = errno;
     session.end_all();
-    return fail_with(fmt::format("{}: {}", options.port_file, std::strerror(errno)));
+    return fail_with(fmt::format("{}: {}", options.port_file, std::strerror(error)));
   }
 
   int signal = 0;

@@ -206,7 +206,10 @@ void Session::apply_disconnect_policy() {
       for (const Pid pid : engine_.processes()) (void)engine_.detach(pid);
       return;
     case OnDisconnect::kill:
-      return end_all();
+      // Said on purpose it is for all; --once alone lets go what was attached to.
+      if (!settings_.on_disconnect) return end_all();
+      for (const Pid pid : engine_.processes()) (void)engine_.kill(pid);
+      return;
   }
 }
 

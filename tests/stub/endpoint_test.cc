@@ -37,6 +37,7 @@ TEST_CASE("COMM is read as gdbserver reads it") {
       {"host:", TcpEndpoint{"host", "", Family::any}},
       {"-", StdioEndpoint{}},
       {"stdio", StdioEndpoint{}},
+      {"systemd", ActivatedEndpoint{}},
       {"unix:/run/x", UnixEndpoint{"/run/x"}},
       {"unix:@name", UnixEndpoint{"@name"}},
       {"/dev/ttyS0", TtyEndpoint{"/dev/ttyS0"}},
