@@ -118,6 +118,40 @@ MonitorResult follow(std::string_view value, MonitorContext context) {
                      : "The server runs on any processor.\n");
 }
 
+struct DebugComponent {
+  std::string_view name;
+  unsigned topics;
+};
+constexpr DebugComponent debug_components[] = {
+    {"all", all_log_topics},
+    {"threads", static_cast<unsigned>(LogTopic::threads)},
+    {"remote", static_cast<unsigned>(LogTopic::remote)},
+    {"event-loop", static_cast<unsigned>(LogTopic::event_loop)},
+};
+
+// gdbserver 13 has 0 and 1; gdbserver 16 on and off, also for one component.
+MonitorResult debug(std::string_view value, MonitorContext context) {
+  if (value == "0" || value == "1") return toggle<LogTopic::threads, 'g'>(value, context);
+  if (value == "off") {
+    debug_log().set_topics(0);
+    return say_back("All debug output disabled.\n");
+  }
+  if (value == "on") {
+    debug_log().enable(LogTopic::threads, true);
+    return say_back("General debug output enabled.\n");
+  }
+  const std::string_view name = value.substr(0, value.find(' '));
+  const std::string_view state = value.substr(std::min(value.size(), name.size() + 1));
+  const bool on = state == "on" || state == "1";
+  if (!on && state != "off" && state != "0") return refuse("Unknown monitor command.\n\n");
+  const auto component = std::ranges::find(debug_components, name, &DebugComponent::name);
+  if (component == std::end(debug_components))
+    return refuse(fmt::format("Error: unknown debug option '{}'\n", name));
+  for (const LogTopic topic : {LogTopic::threads, LogTopic::remote, LogTopic::event_loop})
+    if ((component->topics & static_cast<unsigned>(topic)) != 0) debug_log().enable(topic, on);
+  return say_back(fmt::format("Debug output for '{}' {}.\n", name, on ? "enabled" : "disabled"));
+}
+
 MonitorResult debug_format(std::string_view options, MonitorContext) {
   std::string text;
   debug_log().set_timestamps(false);
@@ -162,7 +196,7 @@ constexpr Command commands[] = {
     {"sites", Value::none, sites},
     {"stats", Value::none, stats},
     {"condition", Value::possible, monitor_condition},
-    {"set debug", Value::needed, toggle<LogTopic::threads, 'g'>},
+    {"set debug", Value::needed, debug},
     {"set debug-hw-points", Value::needed, toggle<LogTopic::threads, 'h'>},
     {"set remote-debug", Value::needed, toggle<LogTopic::remote, 'p'>},
     {"set event-loop-debug", Value::needed, toggle<LogTopic::event_loop, 'e'>},

@@ -108,8 +108,11 @@ Reply Session::resume(std::span<const ResumeAction> actions) {
   const auto resumed = engine_.resume(actions);
   forget_resumed();
   if (engine_.non_stop()) {
-    // A thread that has just exited is no error: the client will hear of it.
-    if (!resumed && resumed.error().code == Errc::thread_gone) return std::string(rsp::ok_reply);
+    // A thread that has just exited is no error: the client will hear of it, unless it has heard of
+    // everything there was.
+    const bool all_told = engine_.processes().empty() && !connection_.notification_pending;
+    if (!resumed && resumed.error().code == Errc::thread_gone && !all_told)
+      return std::string(rsp::ok_reply);
     return reply_to(resumed);
   }
   connection_.awaiting_stop = true;

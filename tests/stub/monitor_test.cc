@@ -29,6 +29,10 @@ TEST_CASE("monitor: texts of gdbserver") {
   };
   const Row rows[] = {
       {"set debug 0", "Debug output disabled.\n"},
+      {"set debug on", "General debug output enabled.\n"},
+      {"set debug threads on", "Debug output for 'threads' enabled.\n"},
+      {"set debug all off", "Debug output for 'all' disabled.\n"},
+      {"set debug off", "All debug output disabled.\n"},
       {"set remote-debug 0", "Protocol debug output disabled.\n"},
       {"set event-loop-debug 0", "Event loop debug output disabled.\n"},
       {"set debug-hw-points 0", "H/W point debugging output disabled.\n"},
