@@ -23,7 +23,8 @@ constexpr std::string_view usage_text =
 
 COMM is HOST:PORT (TCP; :PORT or PORT listens on this machine's loopback only,
 0.0.0.0:PORT or [::]:PORT on every interface; port 0 takes a free one),
-unix:PATH, a tty device, or '-' or 'stdio' for stdin and stdout.
+unix:PATH, 'systemd' (sockets passed by a service manager), a tty device, or
+'-' or 'stdio' for stdin and stdout.
 PROG is the program to start, ARGS are its arguments.
 PID is the process to attach to.
 
