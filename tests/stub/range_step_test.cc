@@ -17,7 +17,10 @@ struct Range : World {
   void plain_loop() { memory().put(call_in_loop, {0x66, 0x90}); }
 
   void range_step(int n, Address start = loop, Address end = loop_end) {
-    ResumeAction step{.kind = ResumeAction::Kind::range, .range_start = start, .range_end = end};
+    ResumeAction step;
+    step.kind = ResumeAction::Kind::range;
+    step.range_start = start;
+    step.range_end = end;
     step.tid = t(n);
     std::vector<ResumeAction> actions{step};
     if (!engine.non_stop()) actions.emplace_back();
