@@ -6,11 +6,11 @@ install(TARGETS sidestep RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 # Debian's policy wants man pages compressed; -n leaves out the time, so that two builds are alike.
 find_program(GZIP gzip REQUIRED)
 add_custom_command(OUTPUT sidestep.1.gz
-  COMMAND ${GZIP} -9nc ${PROJECT_SOURCE_DIR}/packaging/sidestep.1 > sidestep.1.gz
-  DEPENDS packaging/sidestep.1 VERBATIM)
+  COMMAND ${GZIP} -9nc ${PROJECT_SOURCE_DIR}/cmake/packaging/sidestep.1 > sidestep.1.gz
+  DEPENDS ${PROJECT_SOURCE_DIR}/cmake/packaging/sidestep.1 VERBATIM)
 add_custom_target(man_page ALL DEPENDS sidestep.1.gz)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sidestep.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES packaging/sidestep.bash RENAME sidestep
+install(FILES cmake/packaging/sidestep.bash RENAME sidestep
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sidestep)
 install(FILES LICENSE RENAME copyright DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/sidestep)
@@ -27,6 +27,6 @@ set(CPACK_DEBIAN_PACKAGE_SECTION devel)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
-    "${PROJECT_SOURCE_DIR}/packaging/postinst;${PROJECT_SOURCE_DIR}/packaging/prerm")
+    "${PROJECT_SOURCE_DIR}/cmake/packaging/postinst;${PROJECT_SOURCE_DIR}/cmake/packaging/prerm")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 include(CPack)
