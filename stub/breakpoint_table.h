@@ -32,7 +32,7 @@ struct SiteStatistics {
   std::uint64_t hits = 0;                  // the breakpoint instruction was executed
   std::uint64_t false_hits = 0;            // conditions said no
   std::uint64_t in_place = 0;              // steps that had to stop the other threads
-  std::string_view in_place_because;       // the last one's reason; static text
+  std::string_view in_place_because = {};  // the last one's reason; static text
   std::uint64_t total_ns = 0, max_ns = 0;  // from the stop until the thread ran on, false hits
   std::uint64_t others_held = 0;           // threads held because of this site
   std::uint64_t others_held_ns = 0;

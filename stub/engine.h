@@ -39,9 +39,9 @@ namespace stub {
 struct ResumeAction {
   enum class Kind : std::uint8_t { run, step, range, stop } kind = Kind::run;
   int signal = 0;  // host number, delivered on resuming
-  Address range_start, range_end;
-  std::optional<Pid> pid;
-  std::optional<Tid> tid;
+  Address range_start{}, range_end{};
+  std::optional<Pid> pid{};
+  std::optional<Tid> tid{};
 };
 
 // Which events the client wants to be told of (qSupported, QThreadEvents, QThreadOptions).
