@@ -131,8 +131,29 @@ bool Engine::may_run(const Thread& thread) const {
   return in_place.queue.empty();
 }
 
-void Engine::settle(Thread& thread) {
+void Engine::go_on(Thread& thread) {
   if (!thread.running && may_run(thread)) start(thread);
+}
+
+void Engine::settle(Thread& thread) {
+  if (thread.running || !may_run(thread)) return;
+  if (replaced_by_exec(thread)) {
+    thread.running = true;  // the event is about to be told
+    return;
+  }
+  start(thread);
+}
+
+// While a leader was held, a thread that ran may have called exec: the stopped leader was killed
+// for it, and behind its id stands the caller now, at an event that has not been dealt with. To
+// resume it would be to lose the event, and to write the registers of the old program into the new
+// one.
+bool Engine::replaced_by_exec(const Thread& thread) {
+  constexpr int exec_code = SIGTRAP | static_cast<int>(PtraceEvent::exec) << 8;
+  if (raw(thread.tid) != raw(thread.process->pid) || thread.process->threads.size() == 1)
+    return false;
+  const auto info = tracee_.siginfo(thread.tid);
+  return info && info->si_code == exec_code;
 }
 
 // Starting a thread can bring about an in-place step, which stops others; it cannot add or remove

@@ -194,6 +194,8 @@ class Engine {
   bool a_leader_runs_alone() const;
   void settle(Thread& thread);
   void settle_all();
+  void go_on(Thread& thread);  // settle() for the thread whose stop is being dealt with
+  bool replaced_by_exec(const Thread& thread);
   bool may_run(const Thread& thread) const;
   void start(Thread& thread);
   void resume_in_kernel(Thread& thread, ResumeHow how);

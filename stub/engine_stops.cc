@@ -278,10 +278,10 @@ void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
   switch (action) {
     case Action::go_on:
       thread.stop_signal = 0;
-      return settle(thread);
+      return go_on(thread);
     case Action::deliver:
       thread.signal = std::exchange(thread.stop_signal, 0);
-      return settle(thread);
+      return go_on(thread);
     case Action::report_signal:
       return queue_stop(thread, {.kind = StopKind::signal, .signal = thread.stop_signal});
     case Action::hit_site:
@@ -292,7 +292,7 @@ void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
       thread.general->rip -= 1;
       thread.general_dirty = true;
       thread.stop_signal = 0;
-      return settle(thread);
+      return go_on(thread);
     case Action::finish_slot:
       return finish_slot(thread);
     case Action::finish_in_place:
@@ -314,7 +314,7 @@ void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
     case Action::report_syscall:
       return report_syscall(thread);
     case Action::stay_stopped:
-      return settle(thread);
+      return go_on(thread);
     case Action::handle_event:
       return on_event(thread, std::get<EventStop>(facts.status).event);
     case Action::handle_exit:
@@ -325,7 +325,7 @@ void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
 void Engine::finish_step(Thread& thread) {
   if (step_is_complete(thread.want, inside_range(thread, thread.general->pc())))
     return queue_stop(thread, {.kind = StopKind::step, .signal = SIGTRAP});
-  settle(thread);
+  go_on(thread);
 }
 
 void Engine::report_syscall(Thread& thread) {
@@ -355,7 +355,7 @@ void Engine::hit_site(Thread& thread) {
 void Engine::pass_over(Thread& thread, Site& site) {
   ++site.statistics.false_hits;
   thread.passed_hit = PassedHit{site.address, stop_seen_ns_};
-  settle(thread);
+  go_on(thread);
   if (!thread.running || thread.in_place_step) return;  // see end_in_place()
   const std::uint64_t now = now_ns();
   thread.passed_hit->spent = now - stop_seen_ns_;
@@ -390,7 +390,7 @@ void Engine::pass_site(Thread& thread) {
   });
   // Deeper handlers are done with as well.
   states.erase(same, states.end());
-  settle(thread);
+  go_on(thread);
 }
 
 }  // namespace stub

@@ -229,5 +229,28 @@ TEST_CASE("in place: the instruction ends the thread") {
   CHECK(w.is_running(3));
 }
 
+// The leader that is held is killed by the exec, whose caller stands behind its id from then on.
+TEST_CASE("in place: another thread execs while the leader is held") {
+  World w(3, true);
+  w.engine.set_interest({.exec = true});
+  w.insert(in_place_site);
+  w.run();
+  w.tracee.execute_int3(w.t(2), in_place_site);
+  CHECK(w.report() == "2 breakpoint");
+  w.at(3).deaf = true;  // in execve(2)
+  w.run({w.t(2)});
+  CHECK(w.report() == "nothing");
+  REQUIRE_FALSE(w.is_running(1));
+  REQUIRE_FALSE(w.is_running(2));
+  w.tracee.exit(w.t(2));
+  w.tracee.vanish(w.t(3));
+  w.at(1).state = FakeThread::State::running;
+  w.at(1).regs.rip = 0x10000;
+  w.tracee.event(w.leader, PtraceEvent::exec, static_cast<std::uint64_t>(raw(w.t(3))));
+  CHECK(w.report() == "1 exec");
+  CHECK(w.pc(1) == 0x10000);
+  CHECK(w.tracee.blunders.empty());
+}
+
 }  // namespace
 }  // namespace stub

@@ -103,7 +103,9 @@ void FakeTracee::stop(Tid tid, int status) {
   if (thread == nullptr) return;
   thread->state = FakeThread::State::stopped;
   thread->interrupt_waiting = false;
-  thread->has_info = (status >> 16) == 0;
+  // Without a signal it tells the event (kernel/signal.c, ptrace_do_notify).
+  if (status >> 16 != 0)
+    thread->info = {.si_signo = SIGTRAP, .si_errno = 0, .si_code = status >> 8};
   statuses_.push_back({tid, status});
 }
 
@@ -228,6 +230,7 @@ Result<void> FakeTracee::resume(Tid tid, ResumeHow how, int signal) {
   }
   FakeThread& resumed = **thread;
   calls.push_back({"resume", tid, how, signal, resumed.regs.rip});
+  if (wait_for(tid)) blunders.push_back("resume: past a stop that nobody has seen");
   resumed.state = FakeThread::State::running;
   if (std::exchange(resumed.trap_waiting, false))
     trap(tid, 0x80);
@@ -324,7 +327,6 @@ Result<void> FakeTracee::set_xstate(Tid tid, std::span<const std::byte> from) {
 Result<siginfo_t> FakeTracee::siginfo(Tid tid) {
   const auto thread = stopped("siginfo", tid);
   if (!thread) return tl::unexpected(thread.error());
-  if (!(*thread)->has_info) return fail(Errc::system, "No signal", EINVAL);
   return (*thread)->info;
 }
 

@@ -58,7 +58,6 @@ struct FakeThread {
   State state = State::running;
   x86::GeneralRegisters regs{};
   siginfo_t info{};
-  bool has_info = false;  // PTRACE_GETSIGINFO works at signal-delivery stops only
   std::uint64_t message = 0;
   std::uint64_t mask = 0;
   std::map<std::size_t, std::uint64_t> user;  // debug registers, by offset

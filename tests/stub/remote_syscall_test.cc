@@ -28,7 +28,6 @@ struct Caller {
     thread.regs.rdi = 3;
     thread.regs.r10 = 4;
     thread.mask = 0x10;
-    thread.has_info = true;
     thread.info.si_signo = SIGUSR1;
     thread.info.si_value.sival_int = 99;
     before = thread.regs;
