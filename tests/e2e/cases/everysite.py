@@ -3,11 +3,12 @@
 import collections
 import os
 import re
+import subprocess
 import time
 
-from harness import NEVER, case, procfs
+from harness import NEVER, Skip, case, procfs
 from harness.context import ALL_STOP, add
-from harness.text import Text, insert_all, vdso
+from harness.text import Text, insert_all, remove_all, vdso
 
 
 def started(t, words, address):
@@ -26,8 +27,9 @@ def started(t, words, address):
     return client
 
 
-def run_through(t, client, words, sites):
-    """Puts them in, lets the program run to its end and compares that with a run of its own."""
+def run_through(t, client, words, sites, most=None):
+    """Puts them in, lets the program run to its end and compares that with a run of its own. After
+    `most` hits, those of inner loops, all are taken out again while it runs."""
     process = t.spawn(words)
     status, output = process.wait_exit(), process.output()
     pid = client.server.inferior()
@@ -37,6 +39,10 @@ def run_through(t, client, words, sites):
     client.insert(last)
     start = time.monotonic()
     client.ok("vCont;c")
+    while most and not client.notifications:
+        if counted(client)[0] >= most:
+            remove_all(client, sites)
+            break
     stop = next_stop(client)
     t.check(stop.kind == "T" and stop.pc == last, f"a stop that nobody asked for: {stop}")
     hits, lanes = counted(client)
@@ -49,7 +55,7 @@ def run_through(t, client, words, sites):
 
 
 def next_stop(client):
-    client.notifications.append(client.notification(seconds=100))
+    client.notifications.insert(0, client.notification(seconds=100))
     return client.take_stops()[0]
 
 
@@ -150,6 +156,50 @@ def sha256sum(t):
     with open(words[1], "w", encoding="ascii") as file:
         file.write("abc" * 100)
     whole_program(t, words, 1000)
+
+
+def samples(t, words, text):
+    """In which functions of the program it is when it is interrupted again and again."""
+    client = t.rsp(t.server(words), handshake=True)
+    client.query()
+    base = client.elf.base(client.server.inferior())
+    client.insert(base + text.entry)
+    client.resume()
+    while True:
+        client.send("vCont;c")
+        client.raw(b"\x03")
+        stop = client.stop_reply()
+        if stop.kind == "W":
+            return
+        if function := text.function_at(stop.pc - base):
+            yield function
+
+
+def busiest_functions(t, words, text, count):
+    found = collections.Counter()
+    while found.total() < 300:
+        found.update(samples(t, words, text))
+    return [function for function, _ in found.most_common(count)]
+
+
+@case(timeout=240)
+def compiler(t):
+    """The inner loops of the compiler proper: each instruction of the functions it is busiest in."""
+    name = subprocess.run(["g++", "-print-prog-name=cc1plus"], capture_output=True, text=True,
+                          check=False).stdout.strip()
+    if not os.path.isabs(name):
+        raise Skip("g++ is not installed")
+    source = f"{t.directory}/twice.cc"
+    with open(source, "w", encoding="ascii") as file:
+        file.write("int twice(int a) { return a * 2; }\n")
+    words = [os.path.realpath(name), "-quiet", "-O1", source, "-o", "-"]
+    text = Text(words[0])
+    functions = busiest_functions(t, words, text, 3)
+    client = started(t, words, lambda base: base + text.entry)
+    base = client.elf.base(client.server.inferior())
+    sites = [base + at for at in text.instructions(functions)]
+    t.check(len(sites) > 50, f"only {len(sites)} instructions found")
+    run_through(t, client, words, sites, most=200000)
 
 
 def own_program(t, program):

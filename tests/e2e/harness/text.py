@@ -108,12 +108,22 @@ def vdso(context, pid):
     return start, Text(path)
 
 
-def insert_all(client, addresses, rest="", batch=200):
-    """Z0 at each address, many packets on the way at a time; returns those that were refused."""
+def insert_all(client, addresses, rest=""):
+    """Z0 at each address; returns those that were refused."""
+    return _for_each(client, "Z0,{:x},1" + rest, addresses)
+
+
+def remove_all(client, addresses):
+    """z0 at each address; returns those that were refused."""
+    return _for_each(client, "z0,{:x},1", addresses)
+
+
+def _for_each(client, packet, addresses, batch=200):
+    """Many packets are on the way at a time."""
     refused = []
     for first in range(0, len(addresses), batch):
         part = addresses[first:first + batch]
         for address in part:
-            client.send(f"Z0,{address:x},1{rest}")
+            client.send(packet.format(address))
         refused += [address for address in part if client.receive(60) != "OK"]
     return refused
