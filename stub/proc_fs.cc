@@ -245,17 +245,14 @@ Result<Status> status(Tid tid) {
 
 Result<Stat> stat(Tid tid) {
   const std::string path = thread_file(tid, "stat");
-  return read_file(path).and_then([&](const auto& s) { return parsed(parse_stat(s), path); });
-}
-
-Result<int> core(Tid tid) {
-  const std::string path = thread_file(tid, "stat");
   File file(path);
   char buffer[1024];  // 52 numbers of up to 20 digits are possible; all but a few are far shorter
   const ssize_t n = file.is_open() ? file.read(buffer, sizeof buffer) : -1;
   if (n < 0) return failure(path);
-  return parsed(parse_stat({buffer, static_cast<std::size_t>(n)}), path).map(&Stat::processor);
+  return parsed(parse_stat({buffer, static_cast<std::size_t>(n)}), path);
 }
+
+Result<int> core(Tid tid) { return stat(tid).map(&Stat::processor); }
 
 Result<std::vector<Mapping>> maps(Pid pid) {
   return read_file(process_file(pid, "maps")).map(parse_maps);

@@ -108,8 +108,10 @@ Result<std::string> Session::threads_list() {
   for (const Pid pid : engine_.processes()) {
     for (const Tid tid : engine_.threads(pid)) {
       ThreadEntry entry{.id = id_of(pid, tid), .core = {}, .name = {}};
-      if (const auto core = proc_fs::core(tid)) entry.core = *core;
-      if (auto name = proc_fs::comm(tid)) entry.name = std::move(*name);
+      if (auto stat = proc_fs::stat(tid)) {
+        entry.core = stat->processor;
+        entry.name = std::move(stat->comm);
+      }
       entry.handle = handles[tid] = handle_of(pid, tid);
       entries.push_back(std::move(entry));
     }
