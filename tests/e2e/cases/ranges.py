@@ -4,7 +4,7 @@ In non-stop gdb itself asks for single steps (so it does of gdbserver), so there
 
 import struct
 
-from harness import case
+from harness import case, instruction_offsets
 
 SOURCE = "ranges.c"
 
@@ -21,6 +21,19 @@ def text_is_clean(t, gdb, function):
     inside = read(gdb, gdb.number(f"&{function}"), 64)
     with open(gdb.server.program[0], "rb") as file:
         t.check(inside in file.read(), f"{function} in memory, not in the file: {inside.hex()}")
+
+
+def client_at(t, command_line, symbol):
+    """A non-stop client, its first thread at `symbol`, and the places of mix()'s instructions."""
+    client = t.rsp(t.server(command_line), handshake=True)
+    client.query()
+    client.run_to(symbol)
+    client.non_stop()
+    stop = client.query()
+    t.equal(client.ask("vStopped"), "OK", "one thread")
+    start = client.address("mix")
+    return client, stop, [start + n for n in
+                          instruction_offsets(t, client.server.program[0], "mix")]
 
 
 def at_the_loop(t, gdb):
@@ -98,3 +111,50 @@ def interrupted(t):
     stop = gdb.exec("-exec-next", thread)
     t.equal(stop.line, t.line(SOURCE, "forever: after"), repr(stop))
     t.equal(gdb.run_out().exit_code, 3, "exit code")
+
+
+@case(timeout=90)
+def non_stop_beside_others(t):
+    """Non-stop: one thread's range step while others run through the same range, again and again."""
+    client, stop, places = client_at(t, "ranges plain 3 20000", "ready")
+    start, end = places[0], places[-2]
+    for _ in range(10):
+        client.insert(start)
+        client.ok("vCont;c")
+        hits = client.take_stops()
+        client.remove(start)
+        thread = hits[0].thread
+        client.ok("vCont;c:" + ";c:".join(hit.thread for hit in hits[1:]) if hits[1:] else
+                  f"vCont;r{start:x},{end:x}:{thread}")
+        if hits[1:]:
+            client.ok(f"vCont;r{start:x},{end:x}:{thread}")
+        left = client.take_stops()
+        while thread not in [stop.thread for stop in left]:
+            left += client.take_stops()
+        done = next(stop for stop in left if stop.thread == thread)
+        t.equal((done.signal, done.pc), (5, end), repr(done))
+    client.ok("vCont;c")
+    client.write_memory(client.address("stop"), b"\1")
+    t.equal(client.server.wait_output("wrong=([0-9]+)").group(1), "0", "wrong sums")
+
+
+@case()
+def detached_in_a_range(t):
+    """D while a thread runs natively in its range: the program goes on as if nothing had been."""
+    client, stop, places = client_at(t, "ranges forever 2 10", "ready")
+    start = client.address("forever")
+    size = client.elf.sizes["forever"]
+    client.insert(start)
+    client.ok("vCont;c")
+    client.take_stops()
+    client.remove(start)
+    client.ok(f"vCont;r{start:x},{start + size - 3:x}:{stop.thread}")
+    counter = client.address("laps")
+    t.wait_until(lambda: struct.unpack("q", client.read_memory(counter, 8))[0] > 100000,
+                 "the loop to run")
+    pid, stop_flag = client.server.inferior(), client.address("stop")
+    client.ok("D")
+    with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+        memory.seek(stop_flag)
+        memory.write(b"\1")
+    t.equal(client.server.wait_output("wrong=([0-9]+)").group(1), "0", "wrong sums")
