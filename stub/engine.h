@@ -126,8 +126,12 @@ class Engine {
 
   // ---- running and stopping --------------------------------------------------------------------
   // vCont. Leftmost match wins; threads without a match stay as they are. All-stop: when a matching
-  // thread has a stop queued already, nothing moves and that stop is the next report.
-  Result<void> resume(std::span<const ResumeAction> actions);
+  // thread has a stop queued already, nothing moves and that stop is the next report. Non-stop:
+  // threads of stops that the client has not acknowledged yet, those in `on_their_way` and those
+  // still queued here, and the children that such a stop tells of, stay as they are (GDB manual,
+  // "Packets", vCont: a thread counts as running until its stop has been taken with vStopped).
+  Result<void> resume(std::span<const ResumeAction> actions,
+                      const std::deque<StopReport>& on_their_way = {});
   // Ctrl-C: one running thread is stopped and reported with SIGINT, without any signal being sent.
   // Prefers `prefer` when that thread runs. All-stop: owed to the client until a stop of its own is
   // reported; a program that is at rest stops with SIGINT at its next resume.
@@ -279,6 +283,7 @@ class Engine {
   void release_bystanders();
   bool at_rest() const;
   void hold_after(const StopReport& report, Thread* stopped);
+  std::set<Tid> unacknowledged(const std::deque<StopReport>& on_their_way) const;
   void apply(const ResumeAction& action, Thread& thread);
 
   // engine_process.cc, engine_state.cc.

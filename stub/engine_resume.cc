@@ -200,7 +200,22 @@ std::string Engine::take_console() { return std::exchange(console_, {}); }
 
 // ---- resuming ----------------------------------------------------------------------------------
 
-Result<void> Engine::resume(std::span<const ResumeAction> actions) {
+std::set<Tid> Engine::unacknowledged(const std::deque<StopReport>& on_their_way) const {
+  std::set<Tid> threads;
+  const auto add = [&](const StopReport& report) {
+    const StopKind kind = report.stop.kind;
+    threads.insert(report.tid);
+    if (kind == StopKind::fork || kind == StopKind::vfork || kind == StopKind::cloned)
+      threads.insert(Tid{static_cast<pid_t>(report.stop.value)});
+  };
+  std::for_each(on_their_way.begin(), on_their_way.end(), add);
+  std::for_each(reports_.begin(), reports_.end(), add);
+  return threads;
+}
+
+Result<void> Engine::resume(std::span<const ResumeAction> actions,
+                            const std::deque<StopReport>& on_their_way) {
+  const auto untouched = non_stop_ ? unacknowledged(on_their_way) : std::set<Tid>();
   std::vector<Thread*> matched;
   bool queued = false;
   for (auto& [pid, process] : processes_) {
@@ -210,6 +225,7 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions) {
                                        [&](const auto& a) { return matches(a, *member); });
       if (action == actions.end()) continue;
       matched.push_back(member.get());
+      if (untouched.contains(tid)) continue;
       apply(*action, *member);
       queued = queued || (member->stop_pending && member->want != Want::hold);
     }

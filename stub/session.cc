@@ -230,11 +230,11 @@ void Session::remove_points() {
 // Nobody is there to decide about stops: the program gets its signals as if it were not traced.
 void Session::go_on_unattended() {
   while (const auto report = engine_.take_report()) {
-    ResumeAction action;
-    action.tid = report->tid;
+    ResumeAction actions[2];
+    actions[0].tid = report->tid;
     if (report->stop.kind == StopKind::signal && report->stop.signal != SIGTRAP)
-      action.signal = report->stop.signal;
-    if (engine_.find(report->tid) != nullptr) (void)engine_.resume({&action, 1});
+      actions[0].signal = report->stop.signal;
+    (void)engine_.resume(actions);
   }
 }
 

@@ -108,8 +108,9 @@ class Session : public Peer {
     std::optional<Tid> resume_thread;
 
     bool awaiting_stop = false;         // all-stop: a resume has not been answered
-    bool notification_pending = false;  // non-stop: sent, and not yet taken with vStopped
-    std::deque<StopReport> repeated;    // stops to be told again because of `?`
+    // Non-stop: what vStopped has yet to acknowledge. The first has been sent, the others are to
+    // be told again because of `?`.
+    std::deque<StopReport> on_their_way;
 
     std::deque<Tid> listed_threads;  // what qsThreadInfo has still to tell
     std::deque<Pid> listed_processes;
@@ -223,6 +224,7 @@ class Session : public Peer {
   Reply on(const rsp::SetCatchSyscalls&);
   Reply on(const rsp::QueryStepPacket&);
   Reply resume(std::span<const ResumeAction> actions);
+  std::string next_on_its_way();
   Result<ResumeAction> engine_action(const rsp::ResumeAction& action) const;
   void interrupt();
   void stop_everything();

@@ -58,8 +58,7 @@ Reply Session::on(const rsp::EnableExtendedMode&) {
 Reply Session::on(const rsp::SetNonStop& request) {
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
   engine_.set_non_stop(request.enabled);
-  connection_.notification_pending = false;
-  connection_.repeated.clear();
+  connection_.on_their_way.clear();
   return std::string(rsp::ok_reply);
 }
 

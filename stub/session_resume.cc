@@ -13,12 +13,11 @@ namespace stub {
 
 Reply Session::on(const rsp::QueryStopReason&) {
   if (engine_.non_stop()) {
-    connection_.repeated.clear();
+    connection_.on_their_way.clear();
     for (const Pid pid : engine_.processes())
       for (const Tid tid : engine_.threads(pid))
-        if (auto stop = stop_of(tid)) connection_.repeated.push_back(std::move(*stop));
-    connection_.notification_pending = true;
-    return on(rsp::NextStopNotification{});
+        if (auto stop = stop_of(tid)) connection_.on_their_way.push_back(std::move(*stop));
+    return next_on_its_way();
   }
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
   // A client that comes back may find the program running: it left it so.
@@ -28,15 +27,22 @@ Reply Session::on(const rsp::QueryStopReason&) {
 }
 
 Reply Session::on(const rsp::NextStopNotification&) {
-  if (!connection_.notification_pending) return std::string(rsp::ok_reply);
-  while (!connection_.repeated.empty()) {
-    const StopReport report = std::move(connection_.repeated.front());
-    connection_.repeated.pop_front();
-    if (stop_of(report.tid)) return tell(report);
+  auto& waiting = connection_.on_their_way;
+  if (waiting.empty()) return std::string(rsp::ok_reply);
+  waiting.pop_front();
+  return next_on_its_way();
+}
+
+// A thread that ran on meanwhile has nothing to repeat.
+std::string Session::next_on_its_way() {
+  auto& waiting = connection_.on_their_way;
+  while (!waiting.empty() && !stop_of(waiting.front().tid)) waiting.pop_front();
+  if (waiting.empty()) {
+    auto report = next_report();
+    if (!report) return std::string(rsp::ok_reply);
+    waiting.push_back(std::move(*report));
   }
-  if (const auto report = next_report()) return tell(*report);
-  connection_.notification_pending = false;
-  return std::string(rsp::ok_reply);
+  return tell(waiting.front());
 }
 
 // Switching to all-stop is what stops all threads without reporting them.
@@ -105,12 +111,12 @@ Reply Session::on(const rsp::ResumeAt& request) {
 
 Reply Session::resume(std::span<const ResumeAction> actions) {
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
-  const auto resumed = engine_.resume(actions);
+  const auto resumed = engine_.resume(actions, connection_.on_their_way);
   forget_resumed();
   if (engine_.non_stop()) {
     // A thread that has just exited is no error: the client will hear of it, unless it has heard of
     // everything there was.
-    const bool all_told = engine_.processes().empty() && !connection_.notification_pending;
+    const bool all_told = engine_.processes().empty() && connection_.on_their_way.empty();
     if (!resumed && resumed.error().code == Errc::thread_gone && !all_told)
       return std::string(rsp::ok_reply);
     return reply_to(resumed);
@@ -198,7 +204,8 @@ Reply Session::on(const rsp::Detach& request) {
     released_children_.push_back(pid);
   const auto detached = engine_.detach(pid, request.keep_stopped);
   if (!detached) return error_reply(detached.error());
-  leave_if_done();
+  // gdb may be about to ask for a stop that it has been notified of; it hangs up afterwards.
+  if (connection_.on_their_way.empty()) leave_if_done();
   return std::string(rsp::ok_reply);
 }
 

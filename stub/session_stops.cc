@@ -91,9 +91,9 @@ void Session::take_reports() {
   if (unattended_) return go_on_unattended();
   if (!has_client_) return;
   const bool expecting =
-      engine_.non_stop() ? !connection_.notification_pending : connection_.awaiting_stop;
+      engine_.non_stop() ? connection_.on_their_way.empty() : connection_.awaiting_stop;
   if (!expecting) return;
-  const auto report = next_report();
+  auto report = next_report();
   if (!report) return;
   // LLDB asks all threads at each stop why they stopped. One at a breakpoint that it was not told
   // of it would step over without a look at the breakpoint's condition.
@@ -101,8 +101,8 @@ void Session::take_reports() {
     for (const StopReport& other : engine_.take_companions()) own_stops_.insert(other.tid);
   const std::string reply = tell(*report);
   if (engine_.non_stop()) {
-    connection_.notification_pending = true;
     output_ += rsp::frame_notification("Stop:" + reply);
+    connection_.on_their_way.push_back(std::move(*report));
   } else {
     connection_.awaiting_stop = false;
     send(reply);

@@ -123,6 +123,27 @@ TEST_CASE("processes: a fork child the client follows is told with both at rest"
   }
 }
 
+TEST_CASE("processes: non-stop, a fork child waits until the client knows of it") {
+  World w(1, true);
+  w.engine.set_interest({.fork = true});
+  w.run();
+  Fork fork{w};
+  fork.happen(plain_code, true, false);
+  w.engine.on_child_event();
+  w.run();
+  CHECK(w.tracee.at(fork.leader).state == FakeThread::State::stopped);
+  CHECK(w.report() == "1 fork");
+  const ResumeAction all;
+  const std::deque<StopReport> told{
+      {w.pid, w.leader, {.kind = StopKind::fork, .value = std::uint64_t(raw(fork.child))}}};
+  REQUIRE(w.engine.resume(std::span(&all, 1), told).has_value());
+  CHECK(w.tracee.at(fork.leader).state == FakeThread::State::stopped);
+  CHECK_FALSE(w.is_running(1));
+  w.run();
+  CHECK(w.tracee.at(fork.leader).state == FakeThread::State::running);
+  CHECK(w.is_running(1));
+}
+
 TEST_CASE("processes: a fork child dies before its parent tells of it") {
   for (const bool followed : {false, true}) {
     INFO(followed);

@@ -328,6 +328,20 @@ TEST_CASE("engine: a process that is detached from or killed after its end") {
   }
 }
 
+TEST_CASE("engine: a stop the client cannot know of yet is not resumed with the others") {
+  World w(2, true);
+  w.insert(boost_site);
+  w.run();
+  w.tracee.execute_int3(w.t(2), boost_site);
+  CHECK(w.report() == "2 breakpoint");
+  const ResumeAction all;
+  const std::deque<StopReport> told{{w.pid, w.t(2), {.kind = StopKind::breakpoint}}};
+  REQUIRE(w.engine.resume(std::span(&all, 1), told).has_value());
+  CHECK_FALSE(w.is_running(2));
+  w.run();
+  CHECK(w.is_running(2));
+}
+
 TEST_CASE("engine: system calls") {
   World w;
   REQUIRE(w.engine.catch_syscalls(w.pid, std::set<std::uint64_t>{39}).has_value());

@@ -159,8 +159,27 @@ TEST_CASE("session: non-stop, a stop that was not told yet cannot be resumed pas
   c.w.tracee.signal(c.w.t(3), SIGUSR1);
   REQUIRE(c.event().starts_with("%Stop:T1e"));
   CHECK(c.ask("vCont;c") == "OK");
+  CHECK(c.ask("vCont;s:" + wire_tid(2)) == "OK");
+  CHECK_FALSE(c.w.is_running(2));
   CHECK_FALSE(c.w.is_running(3));
   CHECK(c.ask("vStopped").starts_with("T1e"));
+  CHECK(c.ask("vCont;c") == "OK");
+  CHECK(c.w.is_running(2));
+  CHECK_FALSE(c.w.is_running(3));
+  CHECK(c.ask("vStopped") == "OK");
+  CHECK(c.ask("vCont;c") == "OK");
+  CHECK(c.w.is_running(3));
+}
+
+TEST_CASE("session: non-stop, what `?` has still to tell stays stopped too") {
+  Client c(3, true);
+  REQUIRE(c.ask("?").starts_with("T"));
+  REQUIRE(c.ask("vStopped").starts_with("T"));
+  CHECK(c.ask("vCont;c") == "OK");
+  CHECK(c.w.is_running(1));
+  CHECK_FALSE(c.w.is_running(2));
+  CHECK_FALSE(c.w.is_running(3));
+  CHECK(c.ask("vStopped").starts_with("T"));
   CHECK(c.ask("vStopped") == "OK");
 }
 
@@ -212,6 +231,18 @@ TEST_CASE("session: detach lets go clean and ends a server that has nothing left
   CHECK(c.ask("D;" + wire_tid(1)) == "OK");
   CHECK(c.w.memory().byte(boost_site) == 0x48);
   CHECK(c.w.tracee.count("detach", c.w.t(2)) == 1);
+  CHECK(c.session.next() == Peer::Next::quit);
+}
+
+TEST_CASE("session: detach with a stop on its way lets the client ask for it") {
+  Client c(2, true);
+  REQUIRE(c.ask("vCont;c") == "OK");
+  c.w.tracee.signal(c.w.t(2), SIGUSR1);
+  REQUIRE(c.event().starts_with("%Stop:T"));
+  CHECK(c.ask("D") == "OK");
+  CHECK(c.session.next() == Peer::Next::go_on);
+  CHECK(c.ask("vStopped") == "OK");
+  c.session.disconnected();
   CHECK(c.session.next() == Peer::Next::quit);
 }
 
