@@ -104,6 +104,7 @@ void Engine::on_wait(const WaitResult& result) {
 // to exec in the name of another thread.
 void Engine::on_unknown(const WaitResult& result) {
   const WaitStatus status = decode_wait_status(result.status);
+  if (let_go_.erase(result.tid) != 0) return;
   Inferior* leader_of_known = process(Pid{raw(result.tid)});
   if (leader_of_known == nullptr) {
     early_stops_[result.tid] = result.status;

@@ -296,7 +296,7 @@ class Engine {
   Result<void> seize_all(Inferior& process);
   void adopt_signal(Thread& leader);
   bool pump(const std::function<bool()>& done, int milliseconds);
-  void detach_thread(Thread& thread);
+  bool detach_thread(Thread& thread);
   bool stop_all_of(Inferior& process);
   void remove_areas(Inferior& process);
   Thread* thread(Tid tid);
@@ -316,6 +316,8 @@ class Engine {
   std::deque<WaitResult> deaths_;   // waited for in the middle of something else
   std::vector<Tid> orphaned_;       // children disowned; looked at when nothing is being walked
   std::map<Tid, int> early_stops_;  // statuses of threads whose parent has not told of them yet
+
+  std::set<Tid> let_go_;            // whose ends are nobody's business but still come to us
 
   bool non_stop_ = false;
   bool more_events_ = false;  // the last drain ended before there was nothing left

@@ -1,4 +1,6 @@
 // Threads and processes come and go: clone, fork, vfork, exec, exit.
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -298,8 +300,12 @@ void Engine::let_go(Inferior& process) {
   std::vector<Thread*> stopped;
   for (auto& [tid, member] : process.threads)
     if (!member->running) stopped.push_back(member.get());
+  const auto leader = proc_fs::status(leader_of(process.pid));
+  const Tid child_of_ours =
+      leader && raw(leader->ppid) == getpid() ? leader_of(process.pid) : Tid{};
   for (Thread* member : stopped) {
-    detach_thread(*member);
+    // Killed meanwhile, it is still ours to wait for; a child of ours always is.
+    if (!detach_thread(*member) || member->tid == child_of_ours) let_go_.insert(member->tid);
     remove_thread(*member);
   }
   if (process.threads.empty()) remove_process(process);

@@ -100,6 +100,7 @@ Thread& Engine::add_thread(Inferior& process, Tid tid) {
     place->newborn = true;
     place->seen_epoch = process.space->areas.epoch();
     threads_[tid] = place.get();
+    let_go_.erase(tid);
   }
   return *place;
 }
@@ -215,7 +216,7 @@ bool Engine::stop_all_of(Inferior& process) {
 
 // A signal that the program was about to receive goes with it, unless the client has said that the
 // program is not to see it.
-void Engine::detach_thread(Thread& thread) {
+bool Engine::detach_thread(Thread& thread) {
   (void)flush(thread);
   unload_hardware(thread);
   int signal = thread.signal != 0 ? thread.signal : thread.stop_signal;
@@ -223,7 +224,7 @@ void Engine::detach_thread(Thread& thread) {
       signal != SIGTRAP &&
       (!program_signals_ || program_signals_->test(static_cast<std::size_t>(signal)));
   if (!deliver) signal = thread.trap_mask.requeue ? SIGTRAP : 0;
-  (void)tracee_.detach(thread.tid, signal);
+  return tracee_.detach(thread.tid, signal).has_value();
 }
 
 Result<void> Engine::detach(Pid pid, bool stay_stopped) {

@@ -101,17 +101,26 @@ void die_of(int signal) {
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+bool is_child(Pid pid) {
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(raw(pid)), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 // As gdbserver does: a program started here and detached from keeps the terminal that it was given,
-// and whoever waits for this server waits for it.
-void join(const std::vector<Pid>& children) {
+// and whoever waits for this server waits for it. The engine still has something to do for it: a
+// thread that was killed while it was detached from is ours to wait for, and its process does not
+// end before (kernel/exit.c, delay_group_leader); one asleep in vfork can only be let go when it
+// wakes up.
+void join(Engine& engine, const std::vector<Pid>& children) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const Pid child : children) {
-    int status = 0;
-    while (waitpid(raw(child), &status, 0) == -1 && errno == EINTR) {
+  for (const Pid child : children)
+    while (is_child(child)) {
+      siginfo_t info{};
+      (void)waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOWAIT | __WALL);
+      engine.on_child_event();
     }
-  }
 }
 
 int serve(Options options) {
@@ -140,7 +149,7 @@ int serve(Options options) {
     signal = server.run(session);
   }
   session.end_all();
-  if (signal == 0) join(session.released_children());
+  if (signal == 0) join(engine, session.released_children());
   terminal.take_back();
   if (signal != 0) die_of(signal);
   return 0;

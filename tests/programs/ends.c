@@ -29,6 +29,11 @@ static void* outlives(void* arg) {
   return arg;
 }
 
+static void* sleeps(void* arg) {
+  pause();
+  return arg;
+}
+
 int main(int argc, char** argv) {
   const char* way = argc > 1 ? argv[1] : "exit";
   number = argc > 2 ? atoi(argv[2]) : 0;
@@ -45,6 +50,10 @@ int main(int argc, char** argv) {
   if (!strcmp(way, "leader")) {  // the leader ends first and stays a zombie
     pthread_create(&id, NULL, outlives, NULL);
     pthread_exit(NULL);
+  }
+  if (!strcmp(way, "crowd")) {  // the leader ends it while many threads sleep
+    for (; number > 0; number--) pthread_create(&id, NULL, sleeps, NULL);
+    late();
   }
   if (!strcmp(way, "echo")) {  // echoes its standard input and environment
     char line[256];

@@ -51,6 +51,17 @@ def packets(t):
 
 
 @case()
+def ends_while_it_is_let_go(t):
+    """A program that ends while its threads are detached from, one by one: the server ends too."""
+    for _ in range(3):
+        client = t.rsp(t.server("ends crowd 200"), handshake=True)
+        client.query()
+        client.run_to("late")
+        client.ok("D")
+        t.equal(client.server.wait_exit(), 0, "status of the server")
+
+
+@case()
 def killed_from_outside(t):
     """SIGKILL by somebody else while stopped and while running: X09, no hang."""
     for stopped in (True, False):
