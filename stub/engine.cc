@@ -51,6 +51,7 @@ void Engine::on_child_event() {
     ++seen;
   }
   handle_deaths();
+  hurry_steps();
   if (gate_ || lane_is_busy() || (seen == 0 && a_leader_runs_alone())) check_zombie_leaders();
 }
 

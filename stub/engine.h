@@ -280,6 +280,8 @@ class Engine {
   void disown_child(const Stop& stop);
   bool still_valid(const StopReport& report);
   void close_gate();
+  void hurry_steps();
+  void interrupt_all(const std::function<bool(const Thread&)>& chosen);
   void release_bystanders();
   bool at_rest() const;
   void hold_after(const StopReport& report, Thread* stopped);
@@ -322,6 +324,7 @@ class Engine {
   bool non_stop_ = false;
   bool more_events_ = false;  // the last drain ended before there was nothing left
   bool gate_ = false;         // all-stop: a report is ready or being made ready, nothing is resumed
+  std::uint64_t gate_closed_ns_ = 0;
   bool interrupt_owed_ = false;  // all-stop: a Ctrl-C has not been answered with its own stop
   std::deque<StopReport> reports_;
   std::string console_;

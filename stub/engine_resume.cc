@@ -74,11 +74,29 @@ bool Engine::forget_end(Pid pid) {
          }) != 0;
 }
 
+// The step that the client waits for is over in a moment, and its report comes first
+// (next_report()); interrupted, the thread would as a rule stop in front of it.
 void Engine::close_gate() {
+  if (!gate_) gate_closed_ns_ = now_ns();
   gate_ = true;
+  interrupt_all([](const Thread& member) {
+    const bool steps = member.want == Want::step || member.want == Want::range;
+    return !(member.stepped && steps);
+  });
+}
+
+// Not so for a step into a system call that sleeps.
+void Engine::hurry_steps() {
+  constexpr std::uint64_t patience_ns = 10'000'000;
+  if (gate_ && now_ns() - gate_closed_ns_ > patience_ns && !at_rest())
+    interrupt_all([](const Thread&) { return true; });
+}
+
+void Engine::interrupt_all(const std::function<bool(const Thread&)>& chosen) {
   for (auto& [pid, process] : processes_)
     if (!process->hidden)
-      for (auto& [tid, member] : process->threads) request_interrupt(*member);
+      for (auto& [tid, member] : process->threads)
+        if (chosen(*member)) request_interrupt(*member);
 }
 
 bool Engine::at_rest() const {

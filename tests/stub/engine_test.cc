@@ -1,5 +1,8 @@
 // What the engine does about one thing at a time. The other engine_*_test.cc are about what goes
 // wrong.
+#include <chrono>
+#include <thread>
+
 #include "tests/stub/engine_fixture.h"
 
 namespace stub {
@@ -314,6 +317,31 @@ TEST_CASE("engine: the last thread that runs takes the process with it") {
   w.at(1).state = FakeThread::State::stopped;
   w.tracee.exit(w.leader, 4);
   CHECK(w.report() == "1 process_exited");
+}
+
+TEST_CASE("engine: the client's step is done before another thread's stop is told") {
+  World w(2);
+  w.insert(boost_site);
+  REQUIRE(w.resume(ResumeAction::Kind::run, {w.t(2)}).has_value());
+  w.step(w.leader);
+  w.tracee.calls.clear();
+  w.tracee.execute_int3(w.t(2), boost_site);
+  w.engine.on_child_event();
+  CHECK_FALSE(w.engine.take_report().has_value());
+  CHECK(w.tracee.count("interrupt", w.leader) == 0);
+  SECTION("a step that is done at once") {
+    w.at(1).regs.rip += 1;
+    w.tracee.trap(w.leader, 2);
+    CHECK(w.report() == "1 step");
+    w.run();
+    CHECK(w.report() == "2 breakpoint");
+  }
+  SECTION("a step into a call that sleeps") {
+    REQUIRE(w.engine.poll_after().has_value());
+    std::this_thread::sleep_for(std::chrono::milliseconds(11));
+    CHECK(w.report() == "2 breakpoint");
+    CHECK(w.tracee.count("interrupt", w.leader) == 1);
+  }
 }
 
 TEST_CASE("engine: a process that is detached from or killed after its end") {
