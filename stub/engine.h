@@ -120,7 +120,7 @@ class Engine {
   Result<void> kill(Pid pid);
   std::vector<Pid> processes() const;  // those the client knows of, in order of arrival
   const Inferior* find(Pid pid) const;
-  std::vector<Tid> threads(Pid pid) const;  // ascending
+  std::vector<Tid> threads(Pid pid) const;  // ascending; without one yet to be told of
   const Thread* find(Tid tid) const;
   std::optional<Pid> process_of(Tid tid) const;
 

@@ -65,10 +65,13 @@ bool Engine::is_zombie_leader(const Thread& thread) const {
 }
 
 std::vector<Tid> Engine::threads(Pid pid) const {
+  std::set<Tid> untold;
+  for (const StopReport& report : reports_)
+    if (const auto child = child_of(report.stop)) untold.insert(*child);
   std::vector<Tid> tids;
   if (const Inferior* known = find(pid))
     for (const auto& [tid, member] : known->threads)
-      if (!is_zombie_leader(*member)) tids.push_back(tid);
+      if (!untold.contains(tid) && !is_zombie_leader(*member)) tids.push_back(tid);
   return tids;
 }
 

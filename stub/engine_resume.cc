@@ -221,10 +221,8 @@ std::string Engine::take_console() { return std::exchange(console_, {}); }
 std::set<Tid> Engine::unacknowledged(const std::deque<StopReport>& on_their_way) const {
   std::set<Tid> threads;
   const auto add = [&](const StopReport& report) {
-    const StopKind kind = report.stop.kind;
     threads.insert(report.tid);
-    if (kind == StopKind::fork || kind == StopKind::vfork || kind == StopKind::cloned)
-      threads.insert(Tid{static_cast<pid_t>(report.stop.value)});
+    if (const auto child = child_of(report.stop)) threads.insert(*child);
   };
   std::for_each(on_their_way.begin(), on_their_way.end(), add);
   std::for_each(reports_.begin(), reports_.end(), add);

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "stub/types.h"
@@ -38,6 +39,14 @@ struct Stop {
       false;  // the answer to a Ctrl-C: any other stop that is told first answers it too
   std::string path{};
 };
+
+// The new thread that the stop tells of, of a new process the leader. The client does not know of it
+// before it is told.
+inline std::optional<Tid> child_of(const Stop& stop) {
+  if (stop.kind != StopKind::fork && stop.kind != StopKind::vfork && stop.kind != StopKind::cloned)
+    return std::nullopt;
+  return Tid{static_cast<pid_t>(stop.value)};
+}
 
 struct StopReport {
   Pid pid{};

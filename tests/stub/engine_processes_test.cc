@@ -123,6 +123,23 @@ TEST_CASE("processes: a fork child the client follows is told with both at rest"
   }
 }
 
+TEST_CASE("processes: a fork child is on no list before its fork is told") {
+  World w(2);
+  w.engine.set_interest({.fork = true});
+  REQUIRE(w.resume(ResumeAction::Kind::run, {w.leader}).has_value());
+  w.step(w.t(2));
+  Fork fork{w};
+  fork.happen(plain_code, true, false);
+  w.at(2).regs.rip += 1;
+  w.tracee.trap(w.t(2), 2);
+  CHECK(w.report() == "2 step");
+  CHECK(w.engine.threads(fork.child).empty());
+  CHECK(w.engine.threads(w.pid).size() == 2);
+  w.run();
+  CHECK(w.report() == "1 fork");
+  CHECK(w.engine.threads(fork.child) == std::vector<Tid>{fork.leader});
+}
+
 TEST_CASE("processes: non-stop, a fork child waits until the client knows of it") {
   World w(1, true);
   w.engine.set_interest({.fork = true});
