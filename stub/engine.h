@@ -94,6 +94,8 @@ class Engine {
   std::vector<StopReport> take_companions();
   // Output of breakpoint commands since the last call.
   std::string take_console();
+  // So much of it is kept between two calls; what is more is counted and said.
+  static constexpr std::size_t console_limit = 256 * 1024;
   // What conditions and commands refer to by $name; definitions are the session's.
   TraceVariables& trace_variables() { return trace_variables_; }
 
@@ -328,6 +330,7 @@ class Engine {
   bool interrupt_owed_ = false;  // all-stop: a Ctrl-C has not been answered with its own stop
   std::deque<StopReport> reports_;
   std::string console_;
+  std::size_t console_lost_ = 0;  // bytes
   TraceVariables trace_variables_;
   EventInterest interest_;
   std::bitset<65> pass_signals_;

@@ -90,11 +90,17 @@ class ConditionMemory final : public rsp::AgentMemory {
 
 class ConsoleOutput final : public rsp::AgentOutput {
  public:
-  explicit ConsoleOutput(std::string& console) : console_(console) {}
-  void print(std::string_view text) override { console_ += text; }
+  ConsoleOutput(std::string& console, std::size_t& lost) : console_(console), lost_(lost) {}
+  void print(std::string_view text) override {
+    if (lost_ == 0 && console_.size() + text.size() <= Engine::console_limit)
+      console_ += text;
+    else
+      lost_ += text.size();
+  }
 
  private:
   std::string& console_;
+  std::size_t& lost_;
 };
 
 }  // namespace
@@ -118,7 +124,7 @@ Verdict Engine::evaluate(const Thread& thread, const SiteProgram& program, SiteF
     return Verdict::report;
   ConditionRegisters registers(tracee_, thread);
   ConditionMemory memory(tracee_, *thread.process);
-  ConsoleOutput output(console_);
+  ConsoleOutput output(console_, console_lost_);
   const rsp::AgentEnvironment environment{registers, memory, trace_variables_, output};
   bool holds = program.conditions.empty();
   for (const auto& condition : program.conditions) {

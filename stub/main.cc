@@ -87,6 +87,7 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   settings.launcher = [&tracee](const LaunchSpec& program) { return launch(program, tracee); };
   settings.console = [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);  // whoever reads it is waiting for it
   };
   return settings;
 }

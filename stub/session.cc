@@ -59,6 +59,7 @@ void Session::connected() {
   connection_.files = std::make_unique<HostIo>(settings_.host_io);
   output_.clear();
   last_frame_.clear();
+  unsent_ = output_lost_ = 0;
   next_ = Next::go_on;
   has_client_ = true;
   unattended_ = false;
@@ -96,9 +97,13 @@ std::optional<std::chrono::milliseconds> Session::poll_after() const {
 }
 
 void Session::take_output(std::string& into) {
-  if (into.empty()) return into.swap(output_);
-  into += output_;
-  output_.clear();
+  if (into.empty()) {
+    into.swap(output_);
+  } else {
+    into += output_;
+    output_.clear();
+  }
+  unsent_ = into.size();
 }
 
 void Session::disconnected() {

@@ -132,6 +132,7 @@ class Session : public Peer {
   bool is_disabled(std::string_view payload) const;
   void send(std::string_view payload);
   void send_console(std::string_view text);
+  void send_output(std::string_view text);
   std::string error_reply(const Error& error, bool text_is_fine = false) const;
   Reply reply_to(const Result<void>& result) const;
   void apply_disconnect_policy();
@@ -309,6 +310,8 @@ class Session : public Peer {
   bool unattended_ = false;       // left running with commands that work without a client
   Next next_ = Next::go_on;
   std::string output_;
+  std::size_t unsent_ = 0;       // bytes that the server held for the client when it took the last
+  std::size_t output_lost_ = 0;  // bytes of breakpoint commands' output not yet told to be lost
   std::string last_frame_;  // for a client that asks for it again with `-`
 
   // Outlives connections: what `?` tells a client that comes back.

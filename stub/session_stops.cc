@@ -1,6 +1,8 @@
 // From what the engine reports to what the client is told.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "protocol/framing.h"
 #include "protocol/signals.h"
 #include "stub/log.h"
@@ -81,10 +83,25 @@ int Session::host_signal(int wire) const {
 
 // ---- delivery ----------------------------------------------------------------------------------
 
+// Threads that print in a loop are faster than most clients. What a client has not taken is kept
+// for it up to a limit; then output is dropped, and the client is told how much when it reads
+// again. The threads are not held up, and the memory of the server is bounded.
+void Session::send_output(std::string_view text) {
+  constexpr std::size_t most_unsent = 1024 * 1024;
+  if (unsent_ + output_.size() > most_unsent) {
+    output_lost_ += text.size();
+    return;
+  }
+  if (output_lost_ != 0)
+    send_console(fmt::format("[{} bytes of output lost: they were not taken in time]\n",
+                             std::exchange(output_lost_, 0)));
+  send_console(text);
+}
+
 void Session::take_reports() {
   if (const std::string text = engine_.take_console(); !text.empty()) {
     if (has_client_ && connection_.awaiting_stop)
-      send_console(text);
+      send_output(text);
     else if (settings_.console)
       settings_.console(text);
   }

@@ -124,5 +124,34 @@ TEST_CASE("session: in non-stop a printf of an agent goes to the daemon's own ou
   CHECK(c.console == "x=5\n");
 }
 
+TEST_CASE("session: a printf in a loop cannot fill the memory; the client is told what it lost") {
+  // printf("%1024d", 5): 1 KiB a hit.
+  Client c;
+  REQUIRE(c.ask("Z0,401010,1;cmds:0,X12,220522002200340100072531303234640027") == "OK");
+  REQUIRE(c.ask("vCont;c") == "(nothing)");
+  const auto hits = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      c.w.tracee.execute_int3(c.w.leader, boost_site);
+      c.session.on_child_event();
+    }
+  };
+  std::string queue;  // the server's, of a client that does not read
+  for (int i = 0; i < 40; ++i) {
+    hits(100);
+    c.session.take_output(queue);
+  }
+  CHECK(queue.size() > 1'000'000);
+  CHECK(queue.size() < 2'000'000);
+  CHECK(c.w.is_running(1));
+  queue.clear();  // it reads
+  c.session.take_output(queue);
+  hits(1);
+  const std::string told = c.taken();
+  INFO(told.substr(0, 200));
+  CHECK(told.find(rsp::to_hex(std::string_view(" bytes of output lost"))) != std::string::npos);
+  hits(1);
+  CHECK(c.taken().find(rsp::to_hex(std::string_view("lost"))) == std::string::npos);
+}
+
 }  // namespace
 }  // namespace stub
