@@ -73,16 +73,44 @@ def one_pinned(session, setup):
     return hits(session, setup, FALSE)
 
 
+def follow(session, on):
+    """sidestep can be told to follow the thread that hits to its processor, or not to."""
+    if "sidestep" in session.server_path:
+        session.client.send(b"qRcmd," + f"set follow {on:d}".encode().hex().encode())
+        while session.client.receive() != b"OK":
+            pass
+
+
+@benchmark("false-condition/1-followed", "one thread; sidestep is told to follow it to its processor "
+           "where that pays, as it does by default, or not to",
+           rate_metric(aim=6), Metric("not followed", "hits/s", HIGHER, aim=4))
+def one_followed(session, setup):
+    debug(session)
+    insert(session, LOAD, FALSE)
+    figures = {}
+    for name, on in ("not followed", False), ("rate", True):
+        follow(session, on)
+        run(session)
+        session.client.watch(setup.window)  # time to find out
+        figures[name] = rate(session, setup)[0]
+        session.client.stop_all()
+    return figures
+
+
 @benchmark("false-condition/8", "8 threads hit it", rate_metric(), SERVER)
 def eight(session, setup):
     debug(session, 8)
     return hits(session, setup, FALSE, 8)
 
 
-@benchmark("false-condition/32", "32 threads hit it", rate_metric(aim=100), SERVER, rounds=3)
+@benchmark("false-condition/32", "32 threads hit it", rate_metric(aim=100), SERVER,
+           Metric("slowest thread", "% of the mean", HIGHER, aim=None), rounds=3)
 def thirty_two(session, setup):
     debug(session, 32)
-    return hits(session, setup, FALSE, 32)
+    figures = hits(session, setup, FALSE, 32)
+    counts = [session.board.count(thread) for thread in range(32)]
+    figures["slowest thread"] = 100 * 32 * min(counts) / sum(counts)
+    return figures
 
 
 @benchmark("false-condition/lanes", "one thread, by kind of instruction at the site; pinned",
@@ -159,6 +187,19 @@ def reads_memory(session, setup):
     return hits(session, setup, expressions.condition(code))
 
 
+@benchmark("false-condition/filter", "one thread, `monitor condition every=1000000000`; gdbserver "
+           "has none and is given a false condition", rate_metric(aim=4), SERVER)
+def filtered(session, setup):
+    debug(session)
+    if "sidestep" not in session.server_path:
+        return hits(session, setup, FALSE)
+    where = session.board.address(LOAD)
+    session.client.send(b"qRcmd," + f"condition {where:#x} every=1000000000".encode().hex().encode())
+    while session.client.receive() != b"OK":
+        pass
+    return hits(session, setup, b"")
+
+
 @benchmark("dprintf", "one thread, the breakpoint's command is a printf run by the server",
            rate_metric(), SERVER)
 def dprintf(session, setup):
@@ -196,15 +237,18 @@ def sites(session, setup):
 
 @benchmark("false-condition/idle", "one thread hits while so many others sleep; pinned",
            Metric("0 idle", "hits/s", HIGHER, aim=4), Metric("100 idle", "hits/s", HIGHER, aim=4),
-           Metric("100 as fast as 0", "%", HIGHER, limit=90))
+           Metric("1000 idle", "hits/s", HIGHER, aim=4),
+           Metric("100 as fast as 0", "%", HIGHER, limit=90),
+           Metric("1000 as fast as 0", "%", HIGHER, limit=90))
 def idle(session, setup):
     session.pin()
-    with session.sibling() as without:
-        debug(without)
-        figures = {"0 idle": hits(without, setup, FALSE)["rate"]}
-    debug(session, idles=100)
-    figures["100 idle"] = hits(session, setup, FALSE)["rate"]
-    figures["100 as fast as 0"] = 100 * figures["100 idle"] / figures["0 idle"]
+    figures = {}
+    for count in 0, 100, setup.scaled(1000, 200):
+        with session.sibling() as one:
+            debug(one, idles=count)
+            figures[f"{count if count <= 100 else 1000} idle"] = hits(one, setup, FALSE)["rate"]
+    for count in 100, 1000:
+        figures[f"{count} as fast as 0"] = 100 * figures[f"{count} idle"] / figures["0 idle"]
     return figures
 
 
