@@ -104,8 +104,11 @@ void FakeTracee::stop(Tid tid, int status) {
   thread->state = FakeThread::State::stopped;
   thread->interrupt_waiting = false;
   // Without a signal it tells the event (kernel/signal.c, ptrace_do_notify).
-  if (status >> 16 != 0)
-    thread->info = {.si_signo = SIGTRAP, .si_errno = 0, .si_code = status >> 8};
+  if (status >> 16 != 0) {
+    thread->info = {};
+    thread->info.si_signo = SIGTRAP;
+    thread->info.si_code = status >> 8;
+  }
   statuses_.push_back({tid, status});
 }
 
