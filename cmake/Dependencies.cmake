@@ -18,6 +18,23 @@ sidestep_require(tl-expected_FOUND "tl::expected" libexpected-dev)
 find_package(zydis CONFIG QUIET)
 sidestep_require(zydis_FOUND "Zydis" libzydis-dev)
 
+# Debian's packages of these two have no static libraries. fmt is also headers; cmake/static makes
+# one of Zydis.
+if(SIDESTEP_STATIC)
+  add_library(sidestep_fmt ALIAS fmt::fmt-header-only)
+  find_library(ZYDIS_STATIC_LIBRARY libZydis.a HINTS ${CMAKE_BINARY_DIR}/zydis)
+  if(NOT ZYDIS_STATIC_LIBRARY)
+    message(FATAL_ERROR "libZydis.a was not found: run cmake/static, which builds it")
+  endif()
+  add_library(sidestep_zydis STATIC IMPORTED)
+  set_target_properties(sidestep_zydis PROPERTIES
+    IMPORTED_LOCATION "${ZYDIS_STATIC_LIBRARY}"
+    INTERFACE_COMPILE_DEFINITIONS "ZYDIS_STATIC_BUILD")
+else()
+  add_library(sidestep_fmt ALIAS fmt::fmt)
+  add_library(sidestep_zydis ALIAS Zydis::Zydis)
+endif()
+
 find_package(CLI11 CONFIG QUIET)
 sidestep_require(CLI11_FOUND "CLI11" libcli11-dev)
 

@@ -70,7 +70,12 @@ constexpr std::string_view version_text =
     "sidestep " SIDESTEP_VERSION
     ", in place of GNU gdbserver 13 to 16\n"
     "Breakpoints are stepped over out of line: a hit never stops another thread.\n"
-    "This sidestep was configured as \"x86_64-linux-gnu\"\n";
+    "This sidestep was configured as \"x86_64-linux-gnu\"\n"
+#if SIDESTEP_STATIC
+    "Statically linked: without libthread_db (thread-local variables are found by the thread\n"
+    "pointer and the link map), and host names are looked up in /etc/hosts and by DNS only.\n"
+#endif
+    ;
 
 constexpr std::string_view disableable_text =
     "Disableable packets:\n"

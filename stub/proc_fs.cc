@@ -8,8 +8,7 @@
 //   status  the name is escaped (newline and backslash), so a line is a line and no process can
 //           forge another field. Fields are found by name: their order and number grow.
 //   maps    newlines in names are written as \012, so a line is a line; the path is what follows
-//   the
-//           inode and its spaces, to the end of the line.
+//           the inode and its spaces, to the end of the line.
 // A file is read until the end with a buffer that grows; the kernel hands out maps in pieces of a
 // page and takes up at the next address, so a list read while the program maps and unmaps is
 // sorted and free of overlaps, but not one moment's state.

@@ -82,6 +82,10 @@ tl::unexpected<Error> to_error(const char* what, td_err_e error) {
 void ThreadDb::Close::operator()(void* library) const { dlclose(library); }
 
 Result<ThreadDb> ThreadDb::load(std::string_view search_path) {
+  // A library loaded by a static program would bring a second C library with it.
+  if constexpr (SIDESTEP_STATIC) {
+    return fail(Errc::unsupported, "libthread_db cannot be loaded: linked statically");
+  }
   std::string reason = "the search path is empty";
   while (!search_path.empty()) {
     const std::string directory(search_path.substr(0, search_path.find(':')));

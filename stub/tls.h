@@ -3,14 +3,12 @@
 //
 // Three sources, each where it is the surest:
 //  - The main program's block lies at a distance from the thread pointer that the linker has put
-//  into
-//    the program's own instructions (x86 psABI, TLS variant II, local exec): its size rounded up to
-//    its alignment. That needs no library, no symbols, and holds for every C library, static or
-//    not.
+//    into the program's own instructions (x86 psABI, TLS variant II, local exec): its size rounded
+//    up to its alignment. That needs no library, no symbols, and holds for every C library, static
+//    or not.
 //  - Other objects of a 64-bit glibc program: libthread_db (thread_db.h).
 //  - Where that does not work (musl, i386 programs, a libc of another version, no libthread_db):
-//  the
-//    link map of both libcs holds the object's TLS segment (image, sizes, alignment), which its
+//    the link map of both libcs holds the object's TLS segment (image, sizes, alignment), which its
 //    program headers tell as well. Found there, it is followed in both libcs by the static offset
 //    and the module number; that order of fields has not changed since either libc has had TLS.
 #pragma once

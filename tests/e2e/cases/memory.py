@@ -270,11 +270,13 @@ def memory_while_running(t):
     client.ok("vStopped")
     client.ok("vCont;c")
     address = client.address("hot_calls")
-    t.wait_until(lambda: int.from_bytes(client.read_memory(address, 8), "little") > 1000,
-                 "the counter to move")
-    first = int.from_bytes(client.read_memory(address, 8), "little")
-    second = int.from_bytes(client.read_memory(address, 8), "little")
-    t.check(second > first, f"{first}, then {second}")
+
+    def calls():
+        return int.from_bytes(client.read_memory(address, 8), "little")
+
+    t.wait_until(lambda: calls() > 1000, "the counter to move")
+    first = calls()
+    t.wait_until(lambda: calls() > first, "the counter to move on")
     client.write_memory(client.address("stop"), (1).to_bytes(4, "little"))
     client.server.wait_output("hot_calls")
     t.equal(client.notification()[:6], "Stop:W", "the end")
