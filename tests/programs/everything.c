@@ -1,4 +1,4 @@
-// everything MILLISECONDS: 16 threads call 8 functions, short-lived threads call them too, a timer
+// everything MILLISECONDS: 32 threads call 16 functions, short-lived threads call them too, a timer
 // sends signals every millisecond, and children are forked a hundred times a second, all at once.
 // Every function counts its calls, and those whose argument is a multiple of 256.
 #include <pthread.h>
@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { functions = 8, threads = 16 };
+enum { functions = 16, threads = 32 };
 volatile int stop;
 long calls[functions], multiples[functions];
 volatile long signals;
@@ -23,7 +23,10 @@ static long short_lived, children, bad_children;
     return i * (n + 1);                                                      \
   }
 FUNCTION(0) FUNCTION(1) FUNCTION(2) FUNCTION(3) FUNCTION(4) FUNCTION(5) FUNCTION(6) FUNCTION(7)
-static long (*const all[functions])(long) = {work0, work1, work2, work3, work4, work5, work6, work7};
+FUNCTION(8) FUNCTION(9) FUNCTION(10) FUNCTION(11) FUNCTION(12) FUNCTION(13) FUNCTION(14) FUNCTION(15)
+static long (*const all[functions])(long) = {work0,  work1,  work2,  work3, work4,  work5,
+                                             work6,  work7,  work8,  work9, work10, work11,
+                                             work12, work13, work14, work15};
 
 static void on_signal(int number) {
   (void)number;

@@ -65,6 +65,22 @@ def signals(t):
     t.match(gdb.server.output(), "segv=3 ", "the program's count")
 
 
+@case(modes=BOTH)
+def siginfo_written(t):
+    """A value changed in $_siginfo, in the 32-bit layout, reaches the handler."""
+    gdb = t.gdb("signals32 handled 2")
+    gdb.cli("handle SIGUSR1 SIGUSR2 nostop noprint pass")
+    stop = gdb.cont()
+    t.equal(stop.signal, "SIG37", repr(stop))
+    t.equal(gdb.eval("$_siginfo._sifields._rt.si_sigval.sival_int"), "0", "the value")
+    t.equal(gdb.number("$_siginfo._sifields._rt.si_pid"), gdb.server.inferior(), "the sender")
+    gdb.cli("set variable $_siginfo._sifields._rt.si_sigval.sival_int = 5")
+    stop = gdb.cont()
+    t.equal(stop.signal, "SIG37", repr(stop))
+    t.equal(gdb.eval("last_value"), "5", "the value that the handler saw")
+    gdb.run_out()
+
+
 @case()
 def description(t):
     """target.xml says i386; expedited registers are ebp, esp, eip."""

@@ -2,7 +2,8 @@
 
 import re
 
-from harness import BOTH, GdbError, case, procfs
+from harness import (ALWAYS, BOTH, NEVER, GdbError, case, condition, instruction_offsets,
+                     procfs)
 
 
 @case(modes=BOTH)
@@ -132,6 +133,63 @@ def watch_reply_raw(t):
     t.equal(int(stop["watch"], 16), watched, "the address")
     t.equal(client.read_memory(watched, 4), b"\x0a\0\0\0", "the value is there already")
     client.expect(f"Z2,{watched:x},3", re.compile("^(OK|E..)$"))
+
+
+@case(gdbserver="takes no condition on watchpoints")
+def hardware_conditions_raw(t):
+    """Z1, Z2 and Z4 with a list of conditions: passed while all are false, told when one is true."""
+    client = t.rsp(t.server("watched"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    executed, watched = client.address("executed_here"), client.address("watched")
+    # reg 5, const8 2, equal, end; const64 watched, ref32, const8 30, equal, end.
+    second = condition(bytes.fromhex("26000522021327"))
+    thirty = condition(b"\x25" + watched.to_bytes(8, "big") + bytes.fromhex("19221e1327"))
+    client.insert(executed, type_=1, rest=NEVER)
+    client.insert(watched, kind=4, type_=2, rest=NEVER)
+    client.insert(executed, type_=1, rest=NEVER + second)  # another list: one of two
+    stop = client.resume()
+    t.equal(("hwbreak" in stop, stop.pc), (True, executed), repr(stop))
+    t.equal(client.register_value("rdi") & 0xffffffff, 2, "its argument")
+    client.remove(executed, type_=1)
+    client.insert(watched, kind=4, type_=2, rest=thirty)
+    stop = client.resume()
+    t.equal(int(stop["watch"], 16), watched, repr(stop))
+    t.equal(client.read_memory(watched, 4), bytes([30, 0, 0, 0]), "the value")
+    client.remove(watched, kind=4, type_=2)
+    client.insert(watched, kind=4, type_=4, rest=NEVER + ALWAYS)
+    stop = client.resume()
+    t.equal(int(stop["awatch"], 16), watched, repr(stop))
+    client.insert(watched, kind=4, type_=4, rest=NEVER)
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+
+
+@case(gdbserver="takes no condition on watchpoints")
+def watch_inside_a_slot(t):
+    """Writes by instructions that run in slots are told behind the instruction, in the program."""
+    places = []
+    for with_sites in (False, True):
+        client = t.rsp(t.server("watched"), handshake=True)
+        client.query()
+        client.run_to("ready")
+        if with_sites:
+            start = client.address("main")
+            for offset in instruction_offsets(t, client.server.program[0], "main"):
+                client.insert(start + offset, rest=NEVER)
+        for name, size in (("watched", 4), ("wide", 8), ("shared_counter", 4)):
+            client.insert(client.address(name), kind=size, type_=2)
+        seen, stop = [], client.resume()
+        while stop.kind == "T":
+            t.check("watch" in stop, repr(stop))
+            seen.append((int(stop["watch"], 16), stop.pc))
+            client.ok("Hg" + stop.thread)
+            t.equal(client.register_value("rip"), stop.pc, "pc")
+            stop = client.resume()
+        t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+        places.append(seen)
+    t.equal(len(places[0]), 5 + 1 + 10, "writes")
+    t.equal(places[1], places[0], "the same with every instruction of main in a slot")
 
 
 @case(modes=BOTH)

@@ -13,7 +13,7 @@ MULTIPLE = condition(bytes.fromhex("26000522ff0f0e27"))
 
 @case(timeout=120, gdbserver="reports the same hit for ever: only the client can step off a site")
 def all_at_once(t):
-    """16 threads at 8 sites, short-lived threads, signals at 1 kHz, forks: each hit is accounted for."""
+    """32 threads at 16 sites, short-lived threads, signals at 1 kHz, forks: each hit is accounted for."""
     client = t.rsp(t.server("everything 1500"), handshake=True)
     client.query()
     client.run_to("ready")
@@ -22,11 +22,11 @@ def all_at_once(t):
     client.query()
     while client.ask("vStopped") != "OK":
         pass
-    for n in range(8):
+    for n in range(16):
         client.insert(client.address(f"work{n}"), rest=MULTIPLE)
     client.ok("vCont;c")
     hits, ended = 0, None
-    places = {client.address(f"work{n}") for n in range(8)}
+    places = {client.address(f"work{n}") for n in range(16)}
     while not ended:
         for stop in client.take_stops():
             if stop.kind in "WX":
@@ -51,7 +51,7 @@ def all_at_once_false(t):
     gdb = t.gdb("everything 1500")
     gdb.cli("handle SIGALRM SIGCHLD nostop noprint pass")
     gdb.cont_to("ready")
-    for n in range(8):
+    for n in range(16):
         gdb.breakpoint(f"work{n}", condition="i == -1")
         gdb.breakpoint(f"*work{n}", condition="$rdi == -1")
     gdb.run_out(100)
