@@ -168,6 +168,7 @@ void Engine::settle_all() {
 // A thread at a site it has dealt with steps over it. With a signal to deliver the handler comes
 // first; the site is remembered, so that coming back from the handler is not a second hit.
 void Engine::start(Thread& thread) {
+  if (thread.own_memory) thread.passed_site.reset();
   if (thread.passed_site && !thread.group_stopped) {
     auto regs = general(thread);
     if (!regs) return;
@@ -185,7 +186,7 @@ ResumeHow Engine::how_wanted(const Thread& thread) {
   if (thread.group_stopped) return ResumeHow::listen;
   if (thread.want == Want::step) return ResumeHow::step;
   if (thread.want == Want::range &&
-      (thread.signal != 0 || !thread.general || !inside_range(thread, thread.general->pc()) ||
+      (thread.signal != 0 || thread.own_memory || !thread.general || !inside_range(thread, thread.general->pc()) ||
        !ranges_.may_run(thread)))
     return ResumeHow::step;
   return thread.process->caught_syscalls ? ResumeHow::syscall : ResumeHow::run;

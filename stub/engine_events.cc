@@ -34,15 +34,18 @@ void Engine::on_event(Thread& thread, PtraceEvent event) {
 }
 
 // The new thread has been seized by the kernel; its first stop may have come already. A clone
-// without CLONE_THREAD is a process to the kernel; for the client it is a thread, as with
-// gdbserver, when it runs on the same memory, and a fork when it has a copy.
+// without CLONE_THREAD is a process to the kernel; for the client it is a thread, as with gdbserver
+// and gdb itself. One that has a copy of the memory loses our bytes in it before it runs: it hits
+// no breakpoint, for which it would have to have an area, sites and slots of its own.
 void Engine::on_clone(Thread& parent, Tid child) {
   const auto status = proc_fs::status(child);
   const bool apart = status && status->tgid != parent.process->pid;
-  if (apart && !tracee_.shares_memory(parent.process->pid, status->tgid))
-    return on_fork(parent, status->tgid, false);
+  const bool copied = apart && !tracee_.shares_memory(parent.process->pid, status->tgid);
+  if (copied && parent.process->hidden) return on_fork(parent, status->tgid, false);
+  if (copied) parent.process->space->sites.restore_all(status->tgid);
   Thread& created = add_thread(*parent.process, child);
   created.own_process = apart;
+  created.own_memory = copied;
   created.want = Want::run;
   const auto option = thread_options_.find(parent.tid);
   const bool cloned_report =
@@ -133,6 +136,7 @@ Inferior& Engine::set_apart(Thread& member) {
   own.origin = former.origin;
   own.lifetime = former.lifetime;
   own.hidden = true;
+  own.release_at_stop = member.own_memory;
   own.threads.insert(former.threads.extract(member.tid));
   member.process = &own;
   member.own_process = false;
@@ -261,6 +265,7 @@ void Engine::remove_thread(Thread& gone) {
   const Tid tid = gone.tid;
   AddressSpace& space = *gone.process->space;
   const bool lane_was_busy = !space.in_place.queue.empty();
+  if (gone.own_memory) tracee_.forget_memory(Pid{raw(tid)});
   drop_reports(tid);
   ranges_.end(tid);
   thread_options_.erase(tid);

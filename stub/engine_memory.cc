@@ -6,10 +6,10 @@
 
 namespace stub {
 
-// Any thread will do that is at rest.
+// Any thread will do that is at rest, and has the memory that is meant.
 Thread* Engine::stopped_thread(Inferior& process) {
   const auto found = std::ranges::find_if(process.threads, [](const auto& entry) {
-    return !entry.second->running && !entry.second->mid_syscall;
+    return !entry.second->running && !entry.second->mid_syscall && !entry.second->own_memory;
   });
   return found == process.threads.end() ? nullptr : found->second.get();
 }

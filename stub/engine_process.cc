@@ -268,7 +268,7 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
 void Engine::remove_areas(Inferior& process) {
   std::optional<WaitResult> death;
   for (auto& [tid, member] : process.threads) {
-    if (member->running || member->mid_syscall) continue;
+    if (member->running || member->mid_syscall || member->own_memory) continue;
     (void)flush(*member);
     unmap_areas(tracee_, *process.space, *member, death);
     break;

@@ -225,7 +225,7 @@ void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slo
     facts.si_code = facts.in_place_step ? trap_trace : trap_int3;
     keep_pending(thread);
   }
-  if (facts.si_code != trap_int3 || was_in_slot) return;
+  if (facts.si_code != trap_int3 || was_in_slot || thread.own_memory) return;
   const Address at = thread.general->pc() - 1;
   AddressSpace& space = *thread.process->space;
   if (const Site* site = space.sites.find(at)) {

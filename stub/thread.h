@@ -41,7 +41,8 @@ struct PassedHit {
 struct Thread {
   Tid tid{};
   Inferior* process = nullptr;
-  bool own_process = false;  // to the kernel: made by clone(CLONE_VM) without CLONE_THREAD
+  bool own_process = false;  // to the kernel: made by clone() without CLONE_THREAD
+  bool own_memory = false;   // nor with CLONE_VM: a copy of the process's, without our bytes
 
   // The kernel's side.
   bool running = true;         // no stop has been seen since the last resume (or seize)

@@ -1,9 +1,12 @@
 // forks MODE [COUNT]: fork, vfork, exec, with a function that both sides call.
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,9 +34,16 @@ static int child_work(void) {
   return bad ? 99 : 23;
 }
 
+static int cloned_child(void* arg) {
+  (void)arg;
+  signal(SIGUSR1, SIG_IGN);
+  syscall(SYS_tkill, syscall(SYS_gettid), SIGUSR1);
+  return child_work();
+}
+
 static int collect(pid_t child) {
   int status;
-  if (waitpid(child, &status, 0) != child) return 0;
+  if (waitpid(child, &status, __WALL) != child) return 0;
   if (WIFSIGNALED(status)) {
     printf("child died of signal %d\n", WTERMSIG(status));
     return 0;
@@ -78,6 +88,11 @@ int main(int argc, char** argv) {
         child_here();
         _exit(shared(4) == 8 ? 23 : 99);
       }
+      good += collect(child);
+    } else if (!strcmp(mode, "clone")) {  // neither a thread nor a fork to a tracer
+      static char stack[65536];
+      pid_t child = clone(cloned_child, stack + sizeof stack, CLONE_FILES, NULL);
+      shared(i);
       good += collect(child);
     } else if (!strcmp(mode, "fork-exec") || !strcmp(mode, "vfork-exec")) {
       pid_t child = mode[0] == 'v' ? vfork() : fork();

@@ -136,6 +136,29 @@ def catch_exec(t):
     t.equal(gdb.run_out().exit_code, 23, "exit code of the new image")
 
 
+@case()
+def clone_with_a_copy_of_the_memory(t):
+    """clone() without CLONE_VM and SIGCHLD: a thread to the client, whose signals it gets, and which
+    sees no breakpoint byte."""
+    client = t.rsp(t.server("forks clone 3"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    pid = client.server.inferior()
+    client.ok("QPassSignals:14")  # SIGCHLD
+    for name in ("shared", "child_here"):
+        client.insert(client.address(name), rest=NEVER)
+    for _ in range(3):
+        stop = client.resume()
+        t.equal((stop.kind, stop.signal, stop.pid), ("T", 0x1e, pid), f"SIGUSR1: {stop}")
+        t.check(stop.tid != pid and stop.thread in client.threads(), f"another thread: {stop}")
+        thread = stop.thread
+        stop = client.resume(f"vCont;s:{thread}")
+        t.equal((stop.signal, stop.thread), (5, thread), f"a step of it: {stop}")
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 5), f"the end: {stop}")
+    good(t, client.server, 3)
+
+
 @case(gdbserver="a child that is let go by D;pid keeps the breakpoint bytes, and dies of them")
 def forks_raw(t):
     """fork events on the wire: both processes named, the child let go by D;pid, hits in the parent."""
