@@ -84,7 +84,9 @@ Result<void> LinuxTracee::seize(Tid tid, Lifetime lifetime) {
 }
 
 Result<void> LinuxTracee::interrupt(Tid tid) {
-  return request(PTRACE_INTERRUPT, tid, 0, 0, "PTRACE_INTERRUPT");
+  auto sent = request(PTRACE_INTERRUPT, tid, 0, 0, "PTRACE_INTERRUPT");
+  if (sent) statuses_.expect(tid);
+  return sent;
 }
 
 Result<void> LinuxTracee::resume(Tid tid, ResumeHow how, int signal) {

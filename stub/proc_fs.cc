@@ -242,13 +242,22 @@ Result<Status> status(Tid tid) {
   return read_file(path).and_then([&](const auto& s) { return parsed(parse_status(s), path); });
 }
 
-Result<Stat> stat(Tid tid) {
-  const std::string path = thread_file(tid, "stat");
+namespace {
+
+Result<Stat> read_stat(const std::string& path) {
   File file(path);
   char buffer[1024];  // 52 numbers of up to 20 digits are possible; all but a few are far shorter
   const ssize_t n = file.is_open() ? file.read(buffer, sizeof buffer) : -1;
   if (n < 0) return failure(path);
   return parsed(parse_stat({buffer, static_cast<std::size_t>(n)}), path);
+}
+
+}  // namespace
+
+Result<Stat> stat(Tid tid) { return read_stat(thread_file(tid, "stat")); }
+
+Result<Stat> stat(Pid pid, Tid tid) {
+  return read_stat(fmt::format("/proc/{}/task/{}/stat", raw(pid), raw(tid)));
 }
 
 Result<int> core(Tid tid) { return stat(tid).map(&Stat::processor); }

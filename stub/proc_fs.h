@@ -56,6 +56,9 @@ std::vector<Mapping> parse_maps(std::string_view text);
 // all threads in the kernel, which costs as much as there are threads.
 Result<Status> status(Tid tid);
 Result<Stat> stat(Tid tid);
+// The same by way of its process: a quarter less work for the kernel when many are asked for. A
+// clone without CLONE_THREAD is not to be found there.
+Result<Stat> stat(Pid pid, Tid tid);
 // The processor a thread last ran on. Three system calls.
 Result<int> core(Tid tid);
 

@@ -108,7 +108,7 @@ Result<std::string> Session::threads_list() {
   for (const Pid pid : engine_.processes()) {
     for (const Tid tid : engine_.threads(pid)) {
       ThreadEntry entry{.id = id_of(pid, tid), .core = {}, .name = {}};
-      if (auto stat = proc_fs::stat(tid)) {
+      if (auto stat = proc_fs::stat(pid, tid)) {
         entry.core = stat->processor;
         entry.name = std::move(stat->comm);
       }

@@ -1,6 +1,7 @@
 #include "stub/wait_queue.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace stub {
 
@@ -22,8 +23,26 @@ std::optional<WaitResult> WaitQueue::again() {
   return result;
 }
 
+// In the order of their ids, which is that in which they are interrupted and mostly that in which
+// they stop. Where none of those asked has stopped they are not asked again: one of them may have
+// gone without a word, and the look at all finds the others.
+void WaitQueue::fetch_expected() {
+  int misses = 0;
+  bool found = false;
+  auto it = expected_.begin();
+  while (it != expected_.end() && misses < most_misses) {
+    const auto result = source_.poll(*it);
+    if (result) fetched_.push_back(*result);
+    misses += result ? 0 : 1;
+    found = found || result;
+    it = result ? expected_.erase(it) : std::next(it);
+  }
+  if (!found) expected_.erase(expected_.begin(), it);
+}
+
 // Nothing is resumed meanwhile, so this comes to an end: a thread has a stop and its death to tell.
 void WaitQueue::fetch_all() {
+  if (!expected_.empty()) fetch_expected();
   while (auto result = source_.poll(std::nullopt)) fetched_.push_back(*result);
   streak_ = 0;
   if (!fetched_.empty()) alone_ = fetched_.size() == 1;

@@ -12,12 +12,17 @@
 // many others there are; all are looked at again after at most `longest_streak` of its stops, and
 // at once when it has nothing to tell.
 //
+// Threads that were sent an interrupt are asked for by their ids too, as they will have something
+// to tell in a moment: to fetch the stops of a thousand by looking through all of them for each
+// would be half a million looks.
+//
 // A status that was fetched and not yet dealt with is still to be found by whoever waits for that
 // one thread (take).
 #pragma once
 
 #include <deque>
 #include <optional>
+#include <set>
 
 #include "stub/tracee.h"
 
@@ -32,9 +37,12 @@ class WaitQueue {
     virtual std::optional<WaitResult> poll(std::optional<Tid> tid) = 0;
   };
   static constexpr int longest_streak = 64;
+  static constexpr int most_misses = 16;  // by id, before all are looked through
 
   explicit WaitQueue(Source& source) : source_(source) {}
 
+  // This thread is about to stop.
+  void expect(Tid tid) { expected_.insert(tid); }
   // The next status to deal with, if there is one now.
   std::optional<WaitResult> next();
   // The oldest status of this thread among those fetched.
@@ -43,9 +51,11 @@ class WaitQueue {
  private:
   std::optional<WaitResult> again();
   void fetch_all();
+  void fetch_expected();
 
   Source& source_;
   std::deque<WaitResult> fetched_;
+  std::set<Tid> expected_;
   std::optional<Tid> last_;  // the thread of the last status handed out
   bool alone_ = false;       // all others had nothing to tell when they were looked at last
   int streak_ = 0;           // stops of `last_` since then

@@ -44,6 +44,19 @@ TEST_CASE("wait_queue: nothing") {
   CHECK_FALSE(w.queue.take(Tid{1}));
 }
 
+TEST_CASE("wait_queue: the stops of interrupted threads are fetched by their ids") {
+  Waiting w;
+  constexpr int threads = 1000;
+  for (int n = 1; n <= threads; ++n) w.queue.expect(Tid{n});
+  CHECK(w.next() == 0);  // the first ones take their time
+  for (int n = threads; n > 0; --n) w.stop(n);
+  std::vector<int> turns(threads + 1);
+  for (int number = w.next(); number != 0; number = w.next())
+    ++turns[static_cast<std::size_t>(number)];
+  for (int n = 1; n <= threads; ++n) REQUIRE(turns[static_cast<std::size_t>(n)] == 1);
+  CHECK(w.kernel.looks_at_all < 2 * WaitQueue::most_misses);
+}
+
 TEST_CASE("wait_queue: threads that stop again at once do not keep others from their turn") {
   Waiting w;
   constexpr int threads = 32;
