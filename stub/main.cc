@@ -17,6 +17,7 @@
 #include "stub/linux_tracee.h"
 #include "stub/listener.h"
 #include "stub/log.h"
+#include "stub/retrying_tracee.h"
 #include "stub/server.h"
 #include "stub/session.h"
 #include "stub/signal_state.h"
@@ -130,7 +131,8 @@ int serve(Options options) {
   options.once = options.once || listener->is_connection();
 
   Terminal terminal;
-  LinuxTracee tracee;
+  LinuxTracee kernel;
+  RetryingTracee tracee(kernel);
   ProcessorFollower follower(ProcessorFollower::linux_scheduler());
   Engine engine(tracee);
   engine.set_follower(&follower);
