@@ -36,6 +36,11 @@ Operating modes:
   --on-disconnect=keep|detach|kill
                         What to do with the programs when the connection is
                         lost.
+  --allow-user=NAME|UID Let this user connect as well ('*': everybody). On this
+                        machine only the server's own user and root may.
+  --host-io=off|read|full
+                        What the client may do with files (full).
+  --no-run              The client starts no programs.
   --help                Print this text and quit.
   --version             Print the version and quit.
 
@@ -142,7 +147,8 @@ struct Switches {
   Options options;
   bool attach = false, help = false, version = false;
   bool remote_debug = false, event_loop_debug = false;
-  std::string on_disconnect;
+  std::string on_disconnect, host_io;
+  Words allowed_users;
   std::optional<std::string> debug, debug_format, disable_packet, selftest;  // "": without a value
 };
 
@@ -164,6 +170,10 @@ void declare(CLI::App& app, Switches& to) {
   flag("--event-loop-debug", to.event_loop_debug);
   app.add_option("--on-disconnect", to.on_disconnect)
       ->check(CLI::IsMember({"keep", "detach", "kill"}));
+  app.add_option("--host-io", to.host_io)->check(CLI::IsMember({"off", "read", "full"}));
+  app.add_option_function<std::string>(
+      "--allow-user", [&to](const std::string& user) { to.allowed_users.push_back(user); });
+  flag("--no-run", options.no_run);
   app.add_option("--port-file", options.port_file);
   app.add_option("--debug-file", options.debug.file);
   app.add_option("--debug-format", to.debug_format);
@@ -260,6 +270,11 @@ std::optional<OnDisconnect> on_disconnect(std::string_view word) {
   return std::nullopt;
 }
 
+HostIoPolicy host_io(std::string_view word) {
+  if (word == "off") return HostIoPolicy::off;
+  return word == "read" ? HostIoPolicy::read : HostIoPolicy::full;
+}
+
 // strtoul's base 0: decimal, 0x and octal, as gdbserver takes it.
 tl::expected<pid_t, EarlyExit> parse_pid(const std::string& text) {
   char* end = nullptr;
@@ -307,6 +322,10 @@ tl::expected<Options, EarlyExit> parse_command_line(std::span<const std::string>
 
   Options options = std::move(switches->options);
   options.on_disconnect = on_disconnect(switches->on_disconnect);
+  options.host_io = host_io(switches->host_io);
+  for (const std::string& user : switches->allowed_users)
+    if (auto allowed = allow_user(user, options.allowed_users); !allowed)
+      return misuse(allowed.error().text + "\n");
   if (division->wrapper) options.wrapper = std::move(*division->wrapper);
 
   if (switches->disable_packet) {

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "stub/endpoint.h"
+#include "stub/host_io.h"
+#include "stub/peer_user.h"
 
 namespace stub {
 
@@ -44,7 +46,10 @@ struct Options {
   bool disable_randomization = true;
   bool startup_with_shell = true;
   std::optional<OnDisconnect> on_disconnect;  // nullopt: as gdbserver does
-  std::string port_file;                      // empty: none
+  AllowedUsers allowed_users;
+  HostIoPolicy host_io = HostIoPolicy::full;
+  bool no_run = false;    // the client starts no programs
+  std::string port_file;  // empty: none
   DisabledPackets disabled;
   DebugOptions debug;
 };

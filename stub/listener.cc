@@ -179,14 +179,6 @@ std::string unix_path(const sockaddr_storage& address) {
   return local->sun_path[0] != '\0' ? local->sun_path : std::string("@") + &local->sun_path[1];
 }
 
-// Who may debug with our rights: ourselves and root (unix(7), SO_PEERCRED).
-bool may_connect(int unix_socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (getsockopt(unix_socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == 0 || peer.uid == geteuid();
-}
-
 std::string tcp_greeting(const sockaddr_storage& peer, socklen_t size) {
   char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "";
   getnameinfo(reinterpret_cast<const sockaddr*>(&peer), size, host, sizeof host, port, sizeof port,
@@ -202,6 +194,21 @@ void tune_tcp(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive_probes);
 }
 
+Connection connection_from(UniqueFd socket, const sockaddr_storage& peer, socklen_t size,
+                           const AllowedUsers& allowed) {
+  Connection connection;
+  const auto address = own_address(socket.get());
+  if (address.ss_family == AF_UNIX) {
+    connection.greeting = "Remote debugging using " + unix_path(address);
+  } else {
+    tune_tcp(socket.get());
+    connection.greeting = tcp_greeting(peer, size);
+  }
+  connection.refusal = refusal_of_peer(socket.get(), allowed).value_or("");
+  connection.in = std::move(socket);
+  return connection;
+}
+
 Result<Connection> open_tty(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
   if (!fd.valid()) return refused("Could not open remote device", errno);
@@ -212,14 +219,14 @@ Result<Connection> open_tty(const std::string& path) {
   settings.c_cc[VMIN] = 1;
   settings.c_cc[VTIME] = 0;
   tcsetattr(fd.get(), TCSANOW, &settings);
-  return Connection{std::move(fd), UniqueFd(), "Remote debugging using " + path};
+  return Connection{std::move(fd), UniqueFd(), "Remote debugging using " + path, {}};
 }
 
 Result<Connection> take_stdio() {
   UniqueFd in(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
   UniqueFd out(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
   if (!in.valid() || !out.valid()) return refused("Could not open remote device", errno);
-  return Connection{std::move(in), std::move(out), "Remote debugging using stdio"};
+  return Connection{std::move(in), std::move(out), "Remote debugging using stdio", {}};
 }
 
 }  // namespace
@@ -243,7 +250,7 @@ Result<Listener> Listener::open_tcp(const TcpEndpoint& endpoint, const std::stri
   }
 }
 
-Result<Listener> Listener::open_unix(const UnixEndpoint& endpoint) {
+Result<Listener> Listener::open_unix(const UnixEndpoint& endpoint, const AllowedUsers& allowed) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (endpoint.path.empty() || endpoint.path.size() >= sizeof address.sun_path)
@@ -257,7 +264,8 @@ Result<Listener> Listener::open_unix(const UnixEndpoint& endpoint) {
 
   UniqueFd fd(socket(AF_UNIX, socket_type, 0));
   if (!fd.valid()) return refused("Can't open socket", errno);
-  const mode_t before = umask(0077);
+  // The file keeps others off before they are asked; where some may, all may ask.
+  const mode_t before = umask(allowed == AllowedUsers() ? 0077 : 0);
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size);
   const int error = errno;
   umask(before);
@@ -285,18 +293,21 @@ Result<Listener> Listener::open_activated() {
   return listener;
 }
 
-Result<Listener> Listener::open(const Endpoint& endpoint, const std::string& comm) {
+Result<Listener> Listener::open(const Endpoint& endpoint, const std::string& comm,
+                                const AllowedUsers& allowed) {
   Result<Listener> listener = Listener();
   if (const auto* tcp = std::get_if<TcpEndpoint>(&endpoint))
     listener = open_tcp(*tcp, comm);
   else if (const auto* local = std::get_if<UnixEndpoint>(&endpoint))
-    listener = open_unix(*local);
+    listener = open_unix(*local, allowed);
   else if (std::holds_alternative<ActivatedEndpoint>(endpoint))
     listener = open_activated();
   else if (const auto* tty = std::get_if<TtyEndpoint>(&endpoint))
     // Opened again when the session begins; here, before anything is started, only tried.
     if (auto line = open_tty(tty->path); !line) return tl::unexpected(line.error());
-  if (listener) listener->endpoint_ = endpoint;
+  if (!listener) return listener;
+  listener->endpoint_ = endpoint;
+  listener->allowed_ = allowed;
   return listener;
 }
 
@@ -306,21 +317,21 @@ void Listener::close_sockets() {
   sockets_.clear();
 }
 
-std::vector<std::string> Listener::announcement() const {
+std::optional<std::string> Listener::announcement() const {
   if (const auto* local = std::get_if<UnixEndpoint>(&endpoint_))
-    return {"Listening on socket " + local->path};
+    return "Listening on socket " + local->path;
   if (std::holds_alternative<ActivatedEndpoint>(endpoint_) && !sockets_.empty())
-    return {port_ ? fmt::format("Listening on port {}", *port_)
-                  : "Listening on socket " + unix_path(own_address(sockets_.front().get()))};
+    return port_ ? fmt::format("Listening on port {}", *port_)
+                 : "Listening on socket " + unix_path(own_address(sockets_.front().get()));
+  if (!std::holds_alternative<TcpEndpoint>(endpoint_)) return std::nullopt;
+  return fmt::format("Listening on port {}", *port_);
+}
+
+std::string Listener::notice() const {
   const auto* tcp = std::get_if<TcpEndpoint>(&endpoint_);
-  if (tcp == nullptr) return {};
-  std::vector<std::string> lines = {fmt::format("Listening on port {}", *port_)};
-  if (tcp->host.empty())
-    lines.push_back(
-        fmt::format("Only this machine can connect; 0.0.0.0:{0} or [::]:{0} in place of "
-                    ":{0} lets others in.",
-                    *port_));
-  return lines;
+  if (tcp == nullptr || !tcp->host.empty()) return {};
+  return fmt::format("Only this machine can connect; 0.0.0.0:{0} or [::]:{0} lets others in.",
+                     tcp->port);
 }
 
 std::optional<Connection> Listener::accept(int socket) const {
@@ -329,12 +340,7 @@ std::optional<Connection> Listener::accept(int socket) const {
   UniqueFd fd(
       accept4(socket, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd.valid()) return std::nullopt;
-  if (const auto address = own_address(socket); address.ss_family == AF_UNIX) {
-    if (!may_connect(fd.get())) return std::nullopt;
-    return Connection{std::move(fd), UniqueFd(), "Remote debugging using " + unix_path(address)};
-  }
-  tune_tcp(fd.get());
-  return Connection{std::move(fd), UniqueFd(), tcp_greeting(peer, size)};
+  return connection_from(std::move(fd), peer, size, allowed_);
 }
 
 Result<Connection> Listener::line() {
@@ -342,12 +348,9 @@ Result<Connection> Listener::line() {
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
     getpeername(connection_.get(), reinterpret_cast<sockaddr*>(&peer), &size);
-    if (peer.ss_family == AF_UNIX && !may_connect(connection_.get()))
-      return fail(Errc::refused, "The client may not connect.");
-    if (peer.ss_family == AF_UNIX)
-      return Connection{std::move(connection_), UniqueFd(), "Remote debugging using a socket"};
-    tune_tcp(connection_.get());
-    return Connection{std::move(connection_), UniqueFd(), tcp_greeting(peer, size)};
+    Connection connection = connection_from(std::move(connection_), peer, size, allowed_);
+    if (!connection.refusal.empty()) return fail(Errc::refused, connection.refusal);
+    return connection;
   }
   if (std::holds_alternative<ActivatedEndpoint>(endpoint_))
     return fail(Errc::refused, "The connection is over.");

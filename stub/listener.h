@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "stub/endpoint.h"
+#include "stub/peer_user.h"
 #include "stub/types.h"
 #include "stub/unique_fd.h"
 
@@ -17,6 +18,7 @@ struct Connection {
   UniqueFd in;
   UniqueFd out;          // not valid: `in` serves both
   std::string greeting;  // what is said when it is taken up
+  std::string refusal;   // why it may not be taken up; empty: it may
   int writer() const { return out.valid() ? out.get() : in.get(); }
 };
 
@@ -27,10 +29,12 @@ struct Connection {
 // connect can do everything this user can, so other machines must be let in on purpose.
 class Listener {
  public:
+  // `allowed`: who may connect besides our own user and root.
   // Errors carry gdbserver's sentence: "Can't bind address: Address already in use.",
   // "HOST:PORT: cannot resolve name: REASON", "Could not open remote device: REASON.".
   // `comm` is the endpoint as the user wrote it.
-  static Result<Listener> open(const Endpoint& endpoint, const std::string& comm);
+  static Result<Listener> open(const Endpoint& endpoint, const std::string& comm,
+                               const AllowedUsers& allowed = {});
   Listener(Listener&&) = default;
   Listener& operator=(Listener&&) = default;
   ~Listener() { close_sockets(); }
@@ -40,11 +44,13 @@ class Listener {
   // Whether there is but one client ever, who is connected already.
   bool is_connection() const { return connection_.valid(); }
   void close_sockets();
-  // Lines that tell where clients may connect; empty for stdio and tty.
-  std::vector<std::string> announcement() const;
+  // The line that tells where clients may connect; nothing for stdio and tty.
+  std::optional<std::string> announcement() const;
+  // A line about who can, for whoever expects otherwise; empty where there is nothing to say.
+  std::string notice() const;
   std::optional<std::uint16_t> port() const { return port_; }
 
-  // Takes a waiting client; nullopt when it has gone meanwhile or may not connect.
+  // Takes a waiting client; nullopt when it has gone meanwhile.
   std::optional<Connection> accept(int socket) const;
   // The only client of stdio or a tty, or the one passed to us.
   Result<Connection> line();
@@ -52,10 +58,11 @@ class Listener {
  private:
   Listener() = default;
   static Result<Listener> open_tcp(const TcpEndpoint& endpoint, const std::string& comm);
-  static Result<Listener> open_unix(const UnixEndpoint& endpoint);
+  static Result<Listener> open_unix(const UnixEndpoint& endpoint, const AllowedUsers& allowed);
   static Result<Listener> open_activated();
 
   Endpoint endpoint_;
+  AllowedUsers allowed_;
   std::vector<UniqueFd> sockets_;
   UniqueFd connection_;  // passed by a service manager that accepts by itself
   std::optional<std::uint16_t> port_;

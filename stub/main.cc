@@ -83,6 +83,8 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   // gdb shows what a server at the other end of a pipe says, and tells of the end itself.
   settings.announce_ends = !std::holds_alternative<StdioEndpoint>(options.endpoint);
   settings.disabled = options.disabled;
+  settings.host_io = options.host_io;
+  settings.no_run = options.no_run;
   settings.on_disconnect = options.on_disconnect;
   settings.launch = spec;
   settings.launcher = [&tracee](const LaunchSpec& program) { return launch(program, tracee); };
@@ -126,7 +128,7 @@ void join(Engine& engine, const std::vector<Pid>& children) {
 }
 
 int serve(Options options) {
-  auto listener = Listener::open(options.endpoint, options.comm);
+  auto listener = Listener::open(options.endpoint, options.comm, options.allowed_users);
   if (!listener) return fail_with(listener.error().text);
   options.once = options.once || listener->is_connection();
 

@@ -5,10 +5,10 @@
 // The output queue is bounded by not reading: a client that does not take its replies is not read
 // from until it has taken most of them. Requests are the only source of much output.
 //
-// A second client gets an error packet and is closed. The packet is read by gdb as the reply to its
-// first request, so its user sees the sentence. To be seen it must not be overtaken by a reset,
-// which is what closing a socket with unread input sends (tcp(7)); so we wait for the other side to
-// close, but not for long.
+// A second client, or one of a user that may not debug, gets an error packet and is closed. The
+// packet is read by gdb as the reply to its first request, so its user sees the sentence. To be
+// seen it must not be overtaken by a reset, which is what closing a socket with unread input sends
+// (tcp(7)); so we wait for the other side to close, but not for long.
 #include "stub/server.h"
 
 #include <fmt/core.h>
@@ -99,6 +99,7 @@ class Server::Loop {
     peer_ = &peer;
     wait_for_signals();
     peer.on_child_event();  // what happened before anybody waited
+    if (const std::string notice = listener_.notice(); !notice.empty()) say(notice);
     open();
     after_event();
     io_.run();
@@ -148,8 +149,8 @@ class Server::Loop {
   }
 
   void on_signals() {
-    // Each of the four can be pending once: one read takes all.
-    std::array<signalfd_siginfo, 4> pending;
+    // Each of them can be pending once: one read takes all.
+    std::array<signalfd_siginfo, 5> pending;
     const ssize_t got = ::read(signals_.native_handle(), pending.data(), sizeof pending);
     bool child = false;
     for (std::size_t i = 0; i < std::max<ssize_t>(got, 0) / sizeof pending[0]; ++i) {
@@ -169,8 +170,9 @@ class Server::Loop {
 
   // Announces and waits for clients; a line has its client already.
   void open() {
-    for (const std::string& line : listener_.announcement()) say(line);
-    if (listener_.announcement().empty()) {
+    if (const auto where = listener_.announcement()) {
+      say(*where);
+    } else {
       auto line = listener_.line();
       if (line) return take_up(std::move(*line));
       say(line.error().text);
@@ -197,7 +199,7 @@ class Server::Loop {
     if (!acceptor.is_open()) return;
     auto connection = listener_.accept(acceptor.native_handle());
     if (!connection) return wait_for_client(acceptor);
-    if (client_) {
+    if (!connection->refusal.empty() || client_) {
       refuse(std::move(*connection));
       return wait_for_client(acceptor);
     }
@@ -213,9 +215,13 @@ class Server::Loop {
   void refuse(Connection connection) {
     constexpr auto patience = std::chrono::seconds(1);
     constexpr int most = 16;
+    if (!connection.refusal.empty())
+      say(fmt::format("{}: refused, {}", connection.greeting, connection.refusal));
+    else
+      connection.refusal = "another client is connected";
     if (refused_ == most) return;
     ++refused_;
-    write_some(connection.writer(), "+" + error_packet("another client is connected"));
+    write_some(connection.writer(), "+" + error_packet(connection.refusal));
     ::shutdown(connection.writer(), SHUT_WR);
     auto refused = std::make_shared<Refused>(io_, std::move(connection));
     drain(refused);

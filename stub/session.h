@@ -54,6 +54,7 @@ struct SessionSettings {
   DisabledPackets disabled;
   std::optional<OnDisconnect> on_disconnect;
   HostIoPolicy host_io = HostIoPolicy::full;
+  bool no_run = false;  // the client starts no programs
   // How programs are started; the client edits it (QEnvironment..., QSetWorkingDir, vRun).
   LaunchSpec launch;
   // Starts one; stub::launch with the real tracee, a script in tests.

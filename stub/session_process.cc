@@ -44,6 +44,8 @@ std::string with_home(std::string path) {
 // ---- programs ----------------------------------------------------------------------------------
 
 Result<Pid> Session::start_program() {
+  if (settings_.no_run)
+    return fail(Errc::refused, "Starting programs is switched off (--no-run)", EPERM);
   if (settings_.launch.program.empty()) return fail(Errc::refused, "No program to start");
   auto pid = settings_.launcher(settings_.launch);
   if (pid) {
@@ -69,7 +71,7 @@ Reply Session::on(const rsp::Run& request) {
 
 // The older way to run a program again. It has no reply: the client asks `?` next.
 Reply Session::on(const rsp::Restart&) {
-  if (!connection_.extended && !settings_.multi) return "";
+  if (settings_.no_run || (!connection_.extended && !settings_.multi)) return "";
   say("GDBserver restarting");
   for (const Pid pid : engine_.processes()) (void)engine_.kill(pid);
   connection_.awaiting_stop = false;

@@ -1,7 +1,7 @@
 # bash completion for sidestep, and for gdbserver where that is sidestep
 _sidestep() {
   local cur=${COMP_WORDS[COMP_CWORD]} i position=0 attach=
-  local options='--attach --multi --once --on-disconnect= --port-file= --wrapper
+  local options='--attach --multi --once --on-disconnect= --allow-user= --host-io= --no-run --port-file= --wrapper
     --startup-with-shell --no-startup-with-shell --disable-randomization
     --no-disable-randomization --debug --debug= --debug-format= --debug-file= --remote-debug
     --event-loop-debug --disable-packet= --selftest --help --version'
@@ -11,6 +11,8 @@ _sidestep() {
   COMPREPLY=()
   case $word in
     --on-disconnect=*) COMPREPLY=($(compgen -W 'keep detach kill' -- "${word#*=}")); return ;;
+    --host-io=*) COMPREPLY=($(compgen -W 'off read full' -- "${word#*=}")); return ;;
+    --allow-user=*) COMPREPLY=($(compgen -u -- "${word#*=}")); return ;;
     --debug=*) COMPREPLY=($(compgen -W 'all threads event-loop remote' -- "${word#*=}")); return ;;
     --debug-format=*) COMPREPLY=($(compgen -W 'all none timestamp' -- "${word#*=}")); return ;;
     --disable-packet=*)

@@ -173,6 +173,8 @@ def half_packets(t):
     for number, noise in enumerate((b"$m0,", b"", b"\x00\xff\x80garbage", b"$g#zz", b"+-+-$#", b"%%%")):
         client = RspClient(t, server)
         client.raw(noise)
+        # One that has gone before it is looked at has no user any more, and is not taken for one.
+        t.wait_until(lambda: server.connections() > number, "the connection to be taken up")
         client.close()
         server.wait_port(number + 2)
     client = RspClient(t, server, handshake=True)

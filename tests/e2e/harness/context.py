@@ -127,6 +127,10 @@ class Context:
         words = self.program(program) if program else None
         return server_module.Server(self, words, **options)
 
+    def spawn_server(self, words):
+        """The server under test with a command line of the case's own; nothing is waited for."""
+        return server_module.Process(self, [self.server_path, *words])
+
     def gdb(self, program=None, server=None, **options):
         """A gdb in this case's mode, connected to `server` (by default a new one for `program`)."""
         connect = options.pop("connect", True)
