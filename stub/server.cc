@@ -3,7 +3,8 @@
 // is written at once instead of taking a turn through the loop first.
 //
 // The output queue is bounded by not reading: a client that does not take its replies is not read
-// from until it has taken most of them. Requests are the only source of much output.
+// from until it has taken most of them. What else there may be much of, output of breakpoint
+// commands, the peer bounds: it leaves some out, and says so.
 //
 // A second client, or one of a user that may not debug, gets an error packet and is closed. The
 // packet is read by gdb as the reply to its first request, so its user sees the sentence. To be
@@ -308,7 +309,7 @@ class Server::Loop {
   bool flush() {
     Client& client = *client_;
     if (client.writing) {
-      peer_->take_output(client.queue);
+      if (client.queue.size() < output_limit) peer_->take_output(client.queue);
       return false;
     }
     do {

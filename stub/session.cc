@@ -41,6 +41,9 @@ constexpr bool leaves_threads_alone<rsp::FileWrite> = true;
 // A text of any length as `O` packets of a size that every client takes.
 constexpr std::size_t console_piece = 1000;
 
+// No request is worked on above this. One reply may be larger.
+constexpr std::size_t much_output = 1u << 20;
+
 }  // namespace
 
 Session::Session(Engine& engine, SessionSettings settings)
@@ -58,6 +61,7 @@ void Session::connected() {
   connection_ = Connection{};
   connection_.files = std::make_unique<HostIo>(settings_.host_io);
   output_.clear();
+  input_.clear();
   last_frame_.clear();
   unsent_ = output_lost_ = 0;
   next_ = Next::go_on;
@@ -72,13 +76,20 @@ void Session::connected() {
 
 void Session::receive(std::span<const std::byte> bytes) {
   if (engine_.follower() != nullptr) engine_.follower()->rest();
-  std::string_view input(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  input_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  work_off_input();
+}
+
+// A few bytes can ask for much, so requests wait while there is much that has not been sent.
+void Session::work_off_input() {
+  std::string_view input = input_;
   threads_touched_ = false;
-  while (next_ == Next::go_on) {
+  while (next_ == Next::go_on && output_.size() < much_output) {
     auto event = connection_.deframer.next(input);
     if (!event) break;
     on_frame(std::move(*event));
   }
+  input_.erase(0, input_.size() - input.size());
   if (threads_touched_) on_child_event();
 }
 
@@ -104,6 +115,7 @@ void Session::take_output(std::string& into) {
     output_.clear();
   }
   unsent_ = into.size();
+  if (!input_.empty()) work_off_input();
 }
 
 void Session::disconnected() {

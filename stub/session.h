@@ -108,7 +108,7 @@ class Session : public Peer {
     std::optional<Tid> general_thread;
     std::optional<Tid> resume_thread;
 
-    bool awaiting_stop = false;         // all-stop: a resume has not been answered
+    bool awaiting_stop = false;  // all-stop: a resume has not been answered
     // Non-stop: what vStopped has yet to acknowledge. The first has been sent, the others are to
     // be told again because of `?`.
     std::deque<StopReport> on_their_way;
@@ -127,6 +127,7 @@ class Session : public Peer {
   };
 
   // ---- session.cc: bytes, packets, replies -----------------------------------------------------
+  void work_off_input();
   void on_frame(rsp::FrameEvent event);
   void on_packet(std::string_view payload);
   Reply answer(std::string_view payload);
@@ -311,9 +312,10 @@ class Session : public Peer {
   bool unattended_ = false;       // left running with commands that work without a client
   Next next_ = Next::go_on;
   std::string output_;
+  std::string input_;            // received and not looked at, while there is much output
   std::size_t unsent_ = 0;       // bytes that the server held for the client when it took the last
   std::size_t output_lost_ = 0;  // bytes of breakpoint commands' output not yet told to be lost
-  std::string last_frame_;  // for a client that asks for it again with `-`
+  std::string last_frame_;       // for a client that asks for it again with `-`
 
   // Outlives connections: what `?` tells a client that comes back.
   std::optional<Tid> last_reported_;

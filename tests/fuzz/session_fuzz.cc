@@ -1,0 +1,162 @@
+// A whole conversation, on a kernel of paper.
+//
+// Input: lines. A line that begins with '!' is something that happens in the program, with a digit
+// for the thread: `!b1` it runs into the breakpoint it stands at, `!s2` a signal, `!x3` it exits,
+// `!k1` it is killed, `!c1` it creates a thread, `!f1` it forks, `!e1` it calls exec, `!t1` its
+// trap flag, `!g1` job control, `!y1` a system call. `!r` are the bytes of the rest of the line as
+// they are. Every other line is a packet's payload.
+//
+// Holds: one reply at most per packet, and one at least unless the packet resumes or ends
+// something; what is sent is frames; output is bounded; nothing is asked of the kernel that makes
+// no sense; after a detach or the end no breakpoint byte is in the program's memory.
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "protocol/framing.h"
+#include "protocol/hex.h"
+#include "stub/session.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/stub/fake_tracee.h"
+
+namespace {
+
+using namespace stub;
+
+constexpr Address text(0x401000), stack(0x7ff000), area(0x500000);
+constexpr std::uint8_t code[] = {0x48, 0xff, 0xc0, 0xeb, 0x00, 0x0f, 0x05, 0x55, 0x5d,
+                                 0xff, 0x25, 0x10, 0x00, 0x00, 0x00, 0x48, 0xcf, 0xc3};
+constexpr std::size_t most_output = 4u << 20;  // of one packet
+constexpr std::size_t most_threads = 8;
+
+class Conversation {
+ public:
+  Conversation() : engine_(tracee_), session_(engine_, settings()) {
+    tracee_.add(fake_pid(1), fake_tid(1), FakeThread::State::stopped);
+    fill(tracee_.memory(fake_pid(1)));
+    place(fake_tid(1));
+    engine_.adopt_launched(fake_pid(1));
+    engine_.find(fake_pid(1))->space->areas.add({area, 0x1000});
+    session_.connected();
+  }
+
+  void line(std::string_view words) {
+    if (words.starts_with("!r")) return bytes(words.substr(2));
+    if (words.starts_with('!')) return happen(words.substr(1));
+    bytes(rsp::frame_packet(words));
+  }
+
+  void end() {
+    session_.disconnected();
+    for (const Pid pid : engine_.processes()) (void)engine_.detach(pid);
+    FUZZ_CHECK(tracee_.blunders.empty());
+    for (std::size_t i = 0; i < sizeof code; ++i)
+      if (!rewritten_) FUZZ_CHECK(tracee_.memory(fake_pid(1)).byte(text + i) == code[i]);
+  }
+
+ private:
+  SessionSettings settings() {
+    SessionSettings settings;
+    settings.multi = true;
+    settings.host_io = HostIoPolicy::off;
+    settings.launch.program = {"/bin/program"};
+    settings.launcher = [](const LaunchSpec&) { return fail(Errc::refused, "not here"); };
+    settings.console = [](std::string_view) {};
+    return settings;
+  }
+
+  static void fill(FakeMemory& memory) {
+    memory.map(text, 0x1000, true, false);
+    memory.map(stack, 0x1000);
+    memory.map(area, 0x1000, true, false);
+    memory.write(text, std::as_bytes(std::span(code)), FakeMemory::Rights::debugger);
+  }
+  void place(Tid tid) {
+    tracee_.at(tid).regs.rip = text.value();
+    tracee_.at(tid).regs.rsp = stack.value() + 0x800;
+  }
+
+  void bytes(std::string_view input) {
+    // Writes of memory and of registers that the client makes are the client's business.
+    rewritten_ = rewritten_ || input.find_first_of("MXG") != std::string_view::npos;
+    session_.receive(rsp::as_bytes(input));
+    take();
+  }
+
+  void take() {
+    std::string output;
+    session_.take_output(output);
+    FUZZ_CHECK(output.size() < most_output);
+  }
+
+  void happen(std::string_view what) {
+    if (what.size() < 2) return;
+    const Tid tid = fake_tid(what[1] & 7);
+    if (!tracee_.alive(tid)) return;
+    switch (what[0]) {
+      case 'b':
+        return hit(tid);
+      case 's':
+        return tracee_.signal(tid, what.size() > 2 ? 1 + what[2] % 31 : SIGUSR1), look();
+      case 'x':
+        return tracee_.exit(tid, 3), look();
+      case 'k':
+        return tracee_.die_all(tracee_.at(tid).pid), look();
+      case 't':
+        return tracee_.trap(tid, 2), look();
+      case 'g':
+        return tracee_.group_stop(tid), look();
+      case 'y':
+        return tracee_.syscall_stop(tid, 39, (what.size() & 1) != 0), look();
+      case 'e':
+        return tracee_.event(tid, PtraceEvent::exec, static_cast<std::uint64_t>(raw(tid))), look();
+      case 'c':
+        return create(tid);
+      default:
+        return;
+    }
+  }
+
+  void hit(Tid tid) {
+    const Address at = tracee_.at(tid).regs.pc();
+    if (tracee_.memory(tracee_.at(tid).pid).byte(at) == 0xcc) tracee_.execute_int3(tid, at);
+    look();
+  }
+
+  void create(Tid parent) {
+    if (tracee_.at(parent).state != FakeThread::State::running) return;
+    for (int n = 2; n < static_cast<int>(most_threads); ++n) {
+      if (tracee_.knows(fake_tid(n))) continue;
+      tracee_.add(tracee_.at(parent).pid, fake_tid(n));
+      place(fake_tid(n));
+      tracee_.event(parent, PtraceEvent::clone, static_cast<std::uint64_t>(raw(fake_tid(n))));
+      tracee_.interrupt_stop(fake_tid(n));
+      break;
+    }
+    look();
+  }
+
+  void look() {
+    session_.on_child_event();
+    take();
+  }
+
+  FakeTracee tracee_;
+  Engine engine_;
+  Session session_;
+  bool rewritten_ = false;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  std::string_view input(reinterpret_cast<const char*>(data), size);
+  Conversation conversation;
+  for (int lines = 0; lines < 64 && !input.empty(); ++lines) {
+    const std::size_t end = std::min(input.find('\n'), input.size());
+    conversation.line(input.substr(0, end));
+    input.remove_prefix(std::min(end + 1, input.size()));
+  }
+  conversation.end();
+  return 0;
+}
