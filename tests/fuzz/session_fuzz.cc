@@ -8,7 +8,7 @@
 //
 // Holds: one reply at most per packet, and one at least unless the packet resumes or ends
 // something; what is sent is frames; output is bounded; nothing is asked of the kernel that makes
-// no sense; after a detach or the end no breakpoint byte is in the program's memory.
+// no sense; when a living program is let go, no breakpoint byte is in its memory.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -50,8 +50,7 @@ class Conversation {
     session_.disconnected();
     for (const Pid pid : engine_.processes()) (void)engine_.detach(pid);
     FUZZ_CHECK(tracee_.blunders.empty());
-    for (std::size_t i = 0; i < sizeof code; ++i)
-      if (!rewritten_) FUZZ_CHECK(tracee_.memory(fake_pid(1)).byte(text + i) == code[i]);
+    check_code();
   }
 
  private:
@@ -78,9 +77,16 @@ class Conversation {
 
   void bytes(std::string_view input) {
     // Writes of memory and of registers that the client makes are the client's business.
-    rewritten_ = rewritten_ || input.find_first_of("MXG") != std::string_view::npos;
+    changed_ = changed_ || input.find_first_of("MXG") != std::string_view::npos;
     session_.receive(rsp::as_bytes(input));
     take();
+    if (engine_.find(fake_pid(1)) == nullptr) check_code();
+  }
+
+  void check_code() {
+    if (changed_ || tracee_.last("kill", fake_tid(1)) != nullptr) return;
+    for (std::size_t i = 0; i < sizeof code; ++i)
+      FUZZ_CHECK(tracee_.memory(fake_pid(1)).byte(text + i) == code[i]);
   }
 
   void take() {
@@ -93,6 +99,8 @@ class Conversation {
     if (what.size() < 2) return;
     const Tid tid = fake_tid(what[1] & 7);
     if (!tracee_.alive(tid)) return;
+    // The memory of the dead is not looked at, and exec brings another.
+    changed_ = changed_ || std::string_view("xke").find(what[0]) != std::string_view::npos;
     switch (what[0]) {
       case 'b':
         return hit(tid);
@@ -144,7 +152,7 @@ class Conversation {
   FakeTracee tracee_;
   Engine engine_;
   Session session_;
-  bool rewritten_ = false;
+  bool changed_ = false;  // the code, by somebody else
 };
 
 }  // namespace
