@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <string>
 
 namespace stub {
 namespace {
@@ -43,6 +44,11 @@ Result<std::vector<UniqueFd>> take_activation_sockets() {
   }
   if (sockets.empty()) return fail(Errc::refused, "No socket was passed by the service manager.");
   return sockets;
+}
+
+void inherit_activation(pid_t from) {
+  if (number_in("LISTEN_PID") == from)
+    setenv("LISTEN_PID", std::to_string(getpid()).c_str(), /*overwrite=*/1);
 }
 
 bool is_listening(int socket) {

@@ -1,6 +1,8 @@
 // Sockets that a service manager has opened for us (sd_listen_fds(3)).
 #pragma once
 
+#include <sys/types.h>
+
 #include <vector>
 
 #include "stub/types.h"
@@ -14,6 +16,10 @@ namespace stub {
 // Each either listens (Accept=no) or is a connection (Accept=yes). Error: refused, when there are
 // none.
 Result<std::vector<UniqueFd>> take_activation_sockets();
+
+// Sockets that were passed to the process `from` are this one's from now on: a child that goes on
+// in its place.
+void inherit_activation(pid_t from);
 
 // Whether a socket listens (SO_ACCEPTCONN, socket(7)).
 bool is_listening(int socket);

@@ -31,6 +31,14 @@ std::optional<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mo
   return vdso->start + static_cast<std::uint64_t>(found - code.begin());
 }
 
+BorrowedEntry journalled(Tracee& tracee, const Thread& thread) {
+  const auto mask = tracee.signal_mask(thread.tid);
+  const auto now = thread.general ? Result<x86::GeneralRegisters>(*thread.general)
+                                  : tracee.registers(thread.tid);
+  if (!mask || !now) return BorrowedEntry();
+  return BorrowedEntry({.tid = thread.tid, .registers = *now, .signal_mask = *mask});
+}
+
 // The thread's filter is off while this lives.
 class SuspendedFilter {
  public:
@@ -67,6 +75,7 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
     space.syscall_instruction = find_syscall_instruction(tracee, thread.process->pid, space.mode);
   if (!space.syscall_instruction)
     return fail(Errc::refused, "The program has no vDSO to make system calls from");
+  const auto entry = journalled(tracee, thread);
   RemoteSyscall remote(tracee, thread.tid, space.mode, *space.syscall_instruction);
   auto result = work(remote);
   death = remote.death();

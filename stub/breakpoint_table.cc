@@ -55,12 +55,15 @@ Result<Site*> BreakpointTable::insert_internal(Pid pid, Address at) {
 // what was decoded, since the program may have rewritten it in between.
 Result<Site*> BreakpointTable::insert(Pid pid, Address at) {
   if (Site* there = find(at)) return there;
-  Site site;
+  JournalledSite site;
   site.address = at;
   plan(pid, site);
   if (site.length == 0)
     return fail(Errc::bad_address, "Cannot access memory at the breakpoint's address", EFAULT);
   site.shadow = site.original[0];
+  site.entry = journalled(site);
+  if (journal().is_open() && !site.entry.recorded())
+    return fail(Errc::refused, "Too many breakpoints", ENOSPC);
   if (tracee_.write_memory(pid, at, {&int3_byte, 1}) != 1)
     return fail(Errc::bad_address, "Cannot write a breakpoint there", EFAULT);
   auto [place, added] = sites_.emplace(at, std::move(site));
@@ -72,6 +75,10 @@ Result<Site*> BreakpointTable::insert(Pid pid, Address at) {
       std::memcmp(now.data() + 1, place->second.original.data() + 1, tail.size() - 1) != 0)
     replan(pid, place->second);
   return &place->second;
+}
+
+SiteEntry BreakpointTable::journalled(const Site& site) const {
+  return SiteEntry({.address = site.address, .space = space_, .shadow = site.shadow});
 }
 
 // A truncated or undecodable instruction still makes a site: the classifier's answer for it is the
@@ -170,6 +177,7 @@ void BreakpointTable::patch_write(Address to, std::span<std::byte> bytes) {
     const auto offset = static_cast<std::uint64_t>(it->first - to);
     if (offset >= bytes.size()) break;
     it->second.shadow = static_cast<std::uint8_t>(bytes[offset]);
+    if (SiteRow* row = it->second.entry.row()) row->shadow = it->second.shadow;
     bytes[offset] = int3_byte;
   }
 }
@@ -195,14 +203,25 @@ void BreakpointTable::clear() {
 
 void BreakpointTable::copy_from(const BreakpointTable& parent) {
   clear();
-  sites_ = parent.sites_;
   numbered_ = parent.numbered_;
   numbers_ = parent.numbers_;
-  for (auto& [address, site] : sites_) {
+  for (const auto& [address, original] : parent.sites_) {
+    JournalledSite& site = sites_[address];
+    static_cast<Site&>(site) = original;
     site.statistics = {};
+    site.entry = journalled(site);
     by_address_.emplace(address, &site);
     add_to_page(site);
   }
+}
+
+void BreakpointTable::inherit(Address at, std::uint8_t shadow) {
+  JournalledSite& site = sites_[at];
+  site.address = at;
+  site.shadow = shadow;
+  site.internal = 1;
+  by_address_.emplace(at, &site);
+  add_to_page(site);
 }
 
 }  // namespace stub

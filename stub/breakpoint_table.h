@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "arch/step_plan.h"
+#include "stub/journal.h"
 #include "stub/site_program.h"
 #include "stub/tracee.h"
 #include "stub/types.h"
@@ -57,7 +58,9 @@ struct Site {
 
 class BreakpointTable {
  public:
-  BreakpointTable(Tracee& tracee, x86::Mode mode) : tracee_(tracee), mode_(mode) {}
+  // `space`: what its sites are journalled under.
+  BreakpointTable(Tracee& tracee, x86::Mode mode, SpaceId space = {})
+      : tracee_(tracee), mode_(mode), space_(space) {}
 
   // The site at an address, or nothing. Constant time whatever the number of sites.
   Site* find(Address at);
@@ -65,7 +68,8 @@ class BreakpointTable {
   std::size_t size() const { return sites_.size(); }
   void for_each(const std::function<void(Site&)>& visit);
 
-  // Adds a reference; the first one decodes the instruction and writes int3. Errors: bad_address.
+  // Adds a reference; the first one decodes the instruction and writes int3. Errors: bad_address,
+  // refused (more sites than the journal can hold).
   Result<Site*> insert_client(Pid pid, Address at, SiteProgram program);
   Result<Site*> insert_internal(Pid pid, Address at);
   // The address of the site that has, or had, this number.
@@ -97,10 +101,18 @@ class BreakpointTable {
   void clear();
   // Takes over the sites of a fork child's parent: its memory holds a copy of our bytes.
   void copy_from(const BreakpointTable& parent);
+  // A site whose int3 is in memory already, put there by a predecessor. Only to be restored: it has
+  // no plan.
+  void inherit(Address at, std::uint8_t shadow);
 
  private:
+  struct JournalledSite : Site {
+    SiteEntry entry;
+  };
+
   Result<Site*> insert(Pid pid, Address at);
   void drop_if_unused(Pid pid, Site& site);
+  SiteEntry journalled(const Site& site) const;
   void plan(Pid pid, Site& site);
   void restore(Pid pid, const Site& site) const;
 
@@ -111,7 +123,8 @@ class BreakpointTable {
   void add_to_page(const Site& site);
   void remove_from_page(Address at);
 
-  std::map<Address, Site> sites_;                  // in order, for listing and writing
+  SpaceId space_;
+  std::map<Address, JournalledSite> sites_;        // in order, for listing and writing
   std::unordered_map<Address, Site*> by_address_;  // for hits
   // For masking what was read, which conditions do at each hit: by page number.
   std::unordered_map<std::uint64_t, Page> pages_;

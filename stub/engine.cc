@@ -134,11 +134,13 @@ bool Engine::may_run(const Thread& thread) const {
 }
 
 void Engine::go_on(Thread& thread) {
-  if (!thread.running && may_run(thread)) start(thread);
+  if (thread.running) return;
+  may_run(thread) ? start(thread) : park(thread);
 }
 
 void Engine::settle(Thread& thread) {
-  if (thread.running || !may_run(thread)) return;
+  if (thread.running) return;
+  if (!may_run(thread)) return park(thread);
   if (replaced_by_exec(thread)) {
     thread.running = true;  // the event is about to be told
     return;
@@ -157,6 +159,10 @@ bool Engine::replaced_by_exec(const Thread& thread) {
   const auto info = tracee_.siginfo(thread.tid);
   return info && info->si_code == exec_code;
 }
+
+// A thread that is to stay stopped. Should we be killed, it goes on from where the kernel has it;
+// the signal of its stop is cancelled then, since a stop that was waited for carries none any more.
+void Engine::park(Thread& thread) { (void)flush(thread); }
 
 // Starting a thread can bring about an in-place step, which stops others; it cannot add or remove
 // threads, so the iteration is safe.
@@ -200,6 +206,7 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
   load_hardware(thread);
   if (thread.general) thread.resumed_pc = thread.general->pc();
   (void)tracee_.resume(thread.tid, how, how == ResumeHow::listen ? 0 : signal_to_give(thread));
+  thread.settled.lift();
   thread.running = true;
   thread.interrupted = false;
   thread.stepped = how == ResumeHow::step;

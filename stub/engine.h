@@ -120,6 +120,10 @@ class Engine {
   // `stay_stopped` (LLDB's D1): the process is left with SIGSTOP.
   Result<void> detach(Pid pid, bool stay_stopped = false);
   Result<void> kill(Pid pid);
+  // Undoes what a predecessor has left in the processes of its journal, and lets them go. The
+  // caller is the predecessor itself after execve (its threads are still traced), or nobody traces
+  // them.
+  void clean_up_after(const Journal& predecessor);
   std::vector<Pid> processes() const;  // those the client knows of, in order of arrival
   const Inferior* find(Pid pid) const;
   std::vector<Tid> threads(Pid pid) const;  // ascending; without one yet to be told of
@@ -202,6 +206,7 @@ class Engine {
   void settle_all();
   void go_on(Thread& thread);  // settle() for the thread whose stop is being dealt with
   bool replaced_by_exec(const Thread& thread);
+  void park(Thread& thread);
   bool may_run(const Thread& thread) const;
   void start(Thread& thread);
   void resume_in_kernel(Thread& thread, ResumeHow how);
@@ -290,10 +295,17 @@ class Engine {
   std::set<Tid> unacknowledged(const std::deque<StopReport>& on_their_way) const;
   void apply(const ResumeAction& action, Thread& thread);
 
+  // engine_recovery.cc
+  void inherit_spaces(const Journal& predecessor);
+  void inherit_threads(Inferior& process);
+  void give_back(const BorrowedRow& row);
+  void inherit_settled(const SettledRow& row);
+  void inherit_stops();
+
   // engine_process.cc, engine_state.cc.
   static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
   void tell_lost_sites(Inferior& process);
-  Inferior& add_process(Pid pid, std::shared_ptr<AddressSpace> space);
+  Inferior& add_process(Pid pid, std::shared_ptr<AddressSpace> space, Lifetime lifetime);
   Thread& add_thread(Inferior& process, Tid tid);
   std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
   void join(Inferior& process, std::shared_ptr<AddressSpace> space);

@@ -103,9 +103,8 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
     space->parent_areas = origin.space;
     space->hardware = origin.space->hardware;
   }
-  Inferior& process = add_process(child, std::move(space));
+  Inferior& process = add_process(child, std::move(space), origin.lifetime);
   process.origin = origin.origin;
-  process.lifetime = origin.lifetime;
   process.hidden = !followed;
   process.release_at_stop = !followed && !shares_memory;
   if (shares_memory) process.vfork_parent = origin.pid;
@@ -132,9 +131,8 @@ void Engine::on_vfork_done(Thread& parent) {
 Inferior& Engine::set_apart(Thread& member) {
   Inferior& former = *member.process;
   drop_reports(member.tid);
-  Inferior& own = add_process(Pid{raw(member.tid)}, former.space);
+  Inferior& own = add_process(Pid{raw(member.tid)}, former.space, former.lifetime);
   own.origin = former.origin;
-  own.lifetime = former.lifetime;
   own.hidden = true;
   own.release_at_stop = member.own_memory;
   own.threads.insert(former.threads.extract(member.tid));

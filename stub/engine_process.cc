@@ -83,12 +83,16 @@ void Engine::join(Inferior& process, std::shared_ptr<AddressSpace> space) {
   if (process.space) std::erase(process.space->users, &process);
   process.space = std::move(space);
   process.space->users.push_back(&process);
+  if (process.lifetime == Lifetime::independent)
+    process.entry =
+        ProcessEntry({.pid = process.pid, .space = process.space->id, .mode = process.space->mode});
 }
 
-Inferior& Engine::add_process(Pid pid, std::shared_ptr<AddressSpace> space) {
+Inferior& Engine::add_process(Pid pid, std::shared_ptr<AddressSpace> space, Lifetime lifetime) {
   auto& place = processes_[pid];
   place = std::make_unique<Inferior>();
   place->pid = pid;
+  place->lifetime = lifetime;
   order_.push_back(pid);
   join(*place, std::move(space));
   return *place;
@@ -127,9 +131,9 @@ bool Engine::pump(const std::function<bool()>& done, int milliseconds) {
 void Engine::adopt_launched(Pid pid) {
   const Tid tid = leader_of(pid);
   const auto regs = tracee_.registers(tid);
-  Inferior& launched = add_process(pid, new_space(regs ? regs->mode() : x86::Mode::amd64));
+  Inferior& launched =
+      add_process(pid, new_space(regs ? regs->mode() : x86::Mode::amd64), Lifetime::exit_kill);
   launched.origin = Inferior::Origin::launched;
-  launched.lifetime = Lifetime::exit_kill;
   Thread& leader = add_thread(launched, tid);
   leader.newborn = false;
   leader.running = false;
@@ -170,7 +174,7 @@ Result<void> Engine::attach(Pid pid) {
   if (status && raw(status->tgid) != raw(pid))
     return fail(Errc::refused, "That is a thread; attach to its process " +
                                    std::to_string(raw(status->tgid)) + " instead");
-  Inferior& attached = add_process(pid, new_space(x86::Mode::amd64));
+  Inferior& attached = add_process(pid, new_space(x86::Mode::amd64), Lifetime::independent);
   const bool gate_before = gate_;
   gate_ = !non_stop_;
   if (auto seized = seize_all(attached); !seized) {

@@ -33,6 +33,7 @@ void Engine::queue_stop(Thread& thread, Stop stop) {
     return settle(thread);
   }
   ranges_.end(thread.tid);
+  park(thread);
   thread.stop_pending = true;
   thread.stop_request.reset();
   reports_.push_back({thread.process->pid, thread.tid, std::move(stop)});

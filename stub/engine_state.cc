@@ -22,6 +22,7 @@ Result<x86::GeneralRegisters*> Engine::general(Thread& thread) {
 Result<void> Engine::flush(Thread& thread) {
   if (!thread.general || !thread.general_dirty) return {};
   thread.general_dirty = false;
+  thread.settled.announce(thread.tid, thread.general_in_kernel, *thread.general);
   return tracee_.change_registers(
       thread.tid, std::exchange(thread.general_in_kernel, *thread.general), *thread.general);
 }
@@ -48,6 +49,7 @@ Result<void> Engine::write_registers(Tid tid, const x86::RegisterFile& file, Reg
   if (!before) return tl::unexpected(before.error());
   const bool moved = (*before)->rip != file.general.rip;
   if (**before != file.general) {
+    known->settled.announce(tid, known->general_in_kernel, file.general);
     if (auto set = tracee_.set_registers(tid, file.general); !set) return set;
     known->set_fetched(file.general);
   }

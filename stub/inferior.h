@@ -11,6 +11,7 @@
 
 #include "stub/breakpoint_table.h"
 #include "stub/hardware_points.h"
+#include "stub/journal.h"
 #include "stub/site_filter.h"
 #include "stub/ssol_area.h"
 #include "stub/thread.h"
@@ -32,8 +33,10 @@ struct Inferior;
 // Memory with what we put into it. Shared by a process and its vfork children, copied on fork,
 // replaced on exec.
 struct AddressSpace {
-  AddressSpace(Tracee& tracee, x86::Mode its_mode) : mode(its_mode), sites(tracee, its_mode) {}
+  AddressSpace(Tracee& tracee, x86::Mode its_mode)
+      : mode(its_mode), sites(tracee, its_mode, id), areas(id) {}
 
+  SpaceId id = next_space_id();
   x86::Mode mode;
   std::vector<Inferior*> users;  // the processes that run in it
   BreakpointTable sites;
@@ -64,6 +67,7 @@ struct Inferior {
   std::map<Tid, std::unique_ptr<Thread>> threads;
   std::optional<std::set<std::uint64_t>> caught_syscalls;  // empty set: all
   std::optional<Pid> vfork_parent;
+  ProcessEntry entry{};  // if it is to outlive the daemon
   bool exiting = false;  // kill() or detach() is under way: nothing of it is reported any more
 };
 

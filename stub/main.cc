@@ -2,6 +2,7 @@
 // (nothing is started when it cannot be had), then the program, then "Listening on port N".
 #include <fmt/core.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -12,7 +13,9 @@
 #include <vector>
 
 #include "stub/command_line.h"
+#include "stub/crash.h"
 #include "stub/engine.h"
+#include "stub/guardian.h"
 #include "stub/launch.h"
 #include "stub/linux_tracee.h"
 #include "stub/listener.h"
@@ -95,16 +98,6 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   return settings;
 }
 
-// The caller sees what it would have seen of a server that had not caught the signal.
-void die_of(int signal) {
-  std::signal(signal, SIG_DFL);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, signal);
-  raise(signal);
-  sigprocmask(SIG_UNBLOCK, &set, nullptr);
-}
-
 bool is_child(Pid pid) {
   siginfo_t info{};
   return waitid(P_PID, static_cast<id_t>(raw(pid)), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
@@ -127,12 +120,12 @@ void join(Engine& engine, const std::vector<Pid>& children) {
     }
 }
 
-int serve(Options options) {
+int serve(Options options, pid_t process_group) {
   auto listener = Listener::open(options.endpoint, options.comm, options.allowed_users);
   if (!listener) return fail_with(listener.error().text);
   options.once = options.once || listener->is_connection();
 
-  Terminal terminal;
+  Terminal terminal(process_group);
   LinuxTracee kernel;
   RetryingTracee tracee(kernel);
   ProcessorFollower follower(ProcessorFollower::linux_scheduler());
@@ -156,13 +149,14 @@ int serve(Options options) {
   session.end_all();
   if (signal == 0) join(engine, session.released_children());
   terminal.take_back();
-  if (signal != 0) die_of(signal);
+  if (signal != 0) die_of(signal);  // the caller sees what it would have seen had we not caught it
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  clean_up_if_crashed(argc, argv);
   (void)initial_signal_state();  // before anything changes it
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const auto options = parse_command_line(arguments);
@@ -172,5 +166,10 @@ int main(int argc, char** argv) {
     return options.error().code;
   }
   configure_log(options->debug);
-  return serve(*options);
+  const pid_t process_group = getpgrp();
+  const bool reads_terminal =
+      std::holds_alternative<StdioEndpoint>(options->endpoint) && isatty(STDIN_FILENO) == 1;
+  if (const auto status = stand_guard({.one_group = reads_terminal})) return *status;
+  clean_up_on_crash();
+  return serve(*options, process_group);
 }

@@ -12,6 +12,8 @@
 #include <map>
 #include <sstream>
 
+#include "stub/guardian.h"
+
 namespace stub {
 namespace {
 
@@ -160,7 +162,13 @@ RefusalFacts gather_refusal_facts(pid_t pid, int error) {
   facts.dumpable = is_dumpable(directory, theirs);
   facts.same_user_namespace = in_our_user_namespace(directory);
   facts.tracer = static_cast<pid_t>(number(theirs, "TracerPid"));
-  if (facts.tracer != 0) facts.tracer_name = first_line(fmt::format("/proc/{}/comm", facts.tracer));
+  if (facts.tracer == 0) return facts;
+  facts.tracer_name = first_line(fmt::format("/proc/{}/comm", facts.tracer));
+  if (facts.tracer_name != tracer_name) return facts;
+  // One of us. What its user has started and knows is the guardian.
+  facts.tracer =
+      static_cast<pid_t>(number(read_status(fmt::format("/proc/{}", facts.tracer)), "PPid"));
+  facts.tracer_name = first_line(fmt::format("/proc/{}/comm", facts.tracer));
   return facts;
 }
 

@@ -29,6 +29,7 @@
 #include <optional>
 #include <vector>
 
+#include "stub/guardian.h"
 #include "stub/log.h"
 #include "stub/signal_state.h"
 
@@ -63,7 +64,7 @@ bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 UniqueFd open_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) {
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, guardian_gone_signal()}) {
     struct sigaction action {};
     sigaction(signal, nullptr, &action);
     if (signal == SIGCHLD || action.sa_handler != SIG_IGN) sigaddset(&set, signal);

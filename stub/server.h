@@ -46,9 +46,10 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Announces the listener and serves until the peer says quit (0), or SIGTERM, SIGINT or SIGHUP
-  // arrives (its number), or, with `once`, the connection is over (0). Those signals and SIGCHLD
-  // are blocked from here on and read from a descriptor; SIGPIPE is ignored.
+  // Announces the listener and serves until the peer says quit (0), or SIGTERM, SIGINT, SIGHUP
+  // or guardian_gone_signal() arrives (its number), or, with `once`, the connection is over (0).
+  // Those signals and SIGCHLD are blocked from here on and read from a descriptor; SIGPIPE is
+  // ignored.
   int run(Peer& peer);
 
  private:

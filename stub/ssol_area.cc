@@ -58,7 +58,8 @@ Slot& SsolAreas::occupy(const Slot& content) {
     free_[i].pop_back();
   }
   auto& place = slots_[content.address];
-  place = std::make_unique<Slot>(content);
+  place = std::make_unique<JournalledSlot>(
+      JournalledSlot{content, SlotEntry({.slot = content, .space = space_})});
   live_[{content.site, content.ending}] = place.get();
   return *place;
 }
@@ -71,7 +72,12 @@ void SsolAreas::add(Range area) {
   for (std::uint64_t offset = area.size; offset >= x86::slot_size; offset -= x86::slot_size)
     free.push_back(area.start + (offset - x86::slot_size));
   ranges_.push_back(area);
+  entries_.emplace_back(AreaRow{.start = area.start, .size = area.size, .space = space_});
   free_.push_back(std::move(free));
+}
+
+void SsolAreas::inherit(const Slot& slot) {
+  slots_[slot.address] = std::make_unique<JournalledSlot>(JournalledSlot{slot, SlotEntry()});
 }
 
 void SsolAreas::drop(Address any_address_inside) {
@@ -79,6 +85,7 @@ void SsolAreas::drop(Address any_address_inside) {
     if (!inside(ranges_[i], any_address_inside)) continue;
     const Range gone = ranges_[i];
     ranges_.erase(ranges_.begin() + static_cast<std::ptrdiff_t>(i));
+    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
     free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
     std::erase_if(live_, [&](const auto& entry) { return inside(gone, entry.second->address); });
     std::erase_if(retired_, [&](const Retired& slot) { return inside(gone, slot.slot); });
@@ -96,7 +103,7 @@ std::vector<SsolAreas::Range> SsolAreas::dropped() const {
   return ranges;
 }
 
-void SsolAreas::clear() { *this = SsolAreas(); }
+void SsolAreas::clear() { *this = SsolAreas(space_); }
 
 void SsolAreas::retire(Address site) {
   for (const auto ending : {x86::Ending::jump_back, x86::Ending::trap}) {

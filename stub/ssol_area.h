@@ -22,18 +22,11 @@
 #include <vector>
 
 #include "arch/step_plan.h"
+#include "stub/journal.h"
+#include "stub/slot.h"
 #include "stub/types.h"
 
 namespace stub {
-
-struct Slot {
-  Address address;  // of the slot
-  Address site;     // whose instruction it runs
-  x86::Instruction instruction;
-  x86::SlotCode code;
-  x86::Ending ending = x86::Ending::trap;
-  bool substitute = false;  // the other ending could not be made
-};
 
 class SsolAreas {
  public:
@@ -41,6 +34,9 @@ class SsolAreas {
     Address start;
     std::uint64_t size = 0;
   };
+
+  // `space`: what areas and slots are journalled under.
+  explicit SsolAreas(SpaceId space = {}) : space_(space) {}
 
   bool contains(Address pc) const;
   // The slot that holds `pc`, also one of an area that has been dropped; nothing for a PC in no
@@ -55,6 +51,8 @@ class SsolAreas {
   // Gives a slot that free_slot() has just returned its content.
   Slot& occupy(const Slot& content);
   void add(Range area);
+  // A slot that a predecessor has filled, for threads that are still in it.
+  void inherit(const Slot& slot);
   // The program has taken the area away (munmap, mprotect): its slots are not entered any more, and
   // are retired, since threads may stop in them yet.
   void drop(Address any_address_inside);
@@ -91,9 +89,15 @@ class SsolAreas {
     std::uint64_t epoch;
   };
 
+  struct JournalledSlot : Slot {
+    SlotEntry entry;
+  };
+
+  SpaceId space_;
   std::vector<Range> ranges_;
+  std::vector<AreaEntry> entries_;          // per range
   std::vector<std::vector<Address>> free_;  // per range, used from the back
-  std::unordered_map<Address, std::unique_ptr<Slot>> slots_;
+  std::unordered_map<Address, std::unique_ptr<JournalledSlot>> slots_;
   std::unordered_map<Key, Slot*, KeyHash> live_;
   std::vector<Retired> retired_;
   std::vector<Dropped> dropped_;

@@ -101,10 +101,12 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
   }
   if (slot == nullptr) return in_place(site, "the program takes its slots away");
   x86::GeneralRegisters& regs = *thread.general;
-  SlotRun run{site.address, std::nullopt};
+  SlotRun run{.site = site.address, .saved_scratch = std::nullopt};
   if (slot->code.scratch) {
     std::uint64_t* scratch = general_register(regs, *slot->code.scratch);
     run.saved_scratch = std::exchange(*scratch, slot->code.scratch_value);
+    run.entry = ScratchEntry(
+        {.program_value = *run.saved_scratch, .site = site.address, .tid = thread.tid});
   }
   regs.rip = slot->address.value();
   // The PC is no system call's any more: the kernel must not apply a restart to it.
@@ -112,7 +114,7 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
   thread.general_dirty = true;
   if (slot->ending == x86::Ending::jump_back)
     return must_stop ? StepOutcome::single_step : StepOutcome::boosted;
-  thread.slot_run = run;
+  thread.slot_run = std::move(run);
   return StepOutcome::in_slot;
 }
 

@@ -20,7 +20,7 @@ void set_foreground(int fd, pid_t group) {
 
 }  // namespace
 
-Terminal::Terminal() : own_group_(getpgrp()) {
+Terminal::Terminal(pid_t own_group) : own_group_(own_group) {
   for (int fd : {STDIN_FILENO, STDERR_FILENO}) {
     if (tcgetpgrp(fd) == own_group_) {
       fd_ = fd;

@@ -17,7 +17,8 @@ namespace stub {
 class Terminal {
  public:
   // Looks at stdin, then at stderr (stdin may be a pipe while the output is a terminal).
-  Terminal();
+  // `own_group`: the process group that has the terminal if it is ours.
+  explicit Terminal(pid_t own_group);
   ~Terminal() { take_back(); }
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;

@@ -9,6 +9,7 @@
 #include "arch/registers.h"
 #include "arch/step_plan.h"
 #include "stub/hardware_points.h"
+#include "stub/journal.h"
 #include "stub/stop.h"
 #include "stub/trap_mask.h"
 #include "stub/types.h"
@@ -29,6 +30,7 @@ enum class Want : std::uint8_t {
 struct SlotRun {
   Address site;
   std::optional<std::uint64_t> saved_scratch;  // the program's value of the slot's scratch register
+  ScratchEntry entry{};                        // that value, for whoever has to clean up after us
 };
 
 // A hit that nobody is told of, for the statistics of its site. All in ns.
@@ -66,6 +68,7 @@ struct Thread {
   bool general_dirty = false;
   Address resumed_pc;                         // where it was let go last
   x86::GeneralRegisters general_in_kernel{};  // what the kernel has, when `general` is there
+  SettledEntry settled;                       // for whoever has to clean up after us
   DebugRegisters debug_loaded;                // what its debug registers hold
 
   // The client's side.

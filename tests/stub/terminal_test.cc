@@ -55,7 +55,7 @@ int foreground() { return tcgetpgrp(STDIN_FILENO); }
 
 TEST_CASE("the terminal is lent and taken back") {
   CHECK(on_a_terminal([] {
-          Terminal terminal;
+          Terminal terminal(getpgrp());
           const pid_t program = idle_group();
           terminal.lend_to(program);
           if (foreground() != program) return 1;
@@ -71,7 +71,7 @@ TEST_CASE("the terminal comes back from a program that has died") {
   CHECK(on_a_terminal([] {
           const pid_t program = idle_group();
           {
-            Terminal terminal;
+            Terminal terminal(getpgrp());
             terminal.lend_to(program);
             end(program);
           }
@@ -81,7 +81,7 @@ TEST_CASE("the terminal comes back from a program that has died") {
 
 TEST_CASE("a job that holds the terminal by now keeps it") {
   CHECK(on_a_terminal([] {
-          Terminal terminal;
+          Terminal terminal(getpgrp());
           const pid_t program = idle_group();
           const pid_t job = idle_group();
           terminal.lend_to(program);
@@ -100,7 +100,7 @@ TEST_CASE("in the background there is nothing to lend") {
           const pid_t other = idle_group();
           std::signal(SIGTTOU, SIG_IGN);
           tcsetpgrp(STDIN_FILENO, other);  // as a shell does that has put us into the background
-          Terminal terminal;
+          Terminal terminal(getpgrp());
           const pid_t program = idle_group();
           terminal.lend_to(program);
           const bool untouched = foreground() == other;

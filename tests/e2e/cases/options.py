@@ -131,7 +131,7 @@ def on_disconnect(t):
             client.close()
             if what == "keep":
                 server.wait_port(2)
-                t.equal(procfs.tracer(pid), server.pid, "tracer")
+                t.equal(procfs.tracer(pid), server.tracer(), "tracer")
                 t.equal(RspClient(t, server, handshake=True).query().pid, pid, "the same program")
             elif what == "detach":
                 t.wait_until(lambda: procfs.tracer(pid) == 0, "the program to be let go")

@@ -1,0 +1,186 @@
+// A debugger that dies leaves its breakpoint bytes behind, and the kernel lets the program run into
+// them. Nothing can be done about that by the process that SIGKILL has hit, so there are two:
+//
+//   - the guardian, which the user has started and sees: the parent. It does nothing but wait. It
+//     passes on SIGTERM, SIGINT and SIGHUP, and ends as the tracer ended.
+//   - the tracer, its child, which does all the work.
+//
+// `kill -9` of what the user started hits the guardian. The tracer is told (PR_SET_PDEATHSIG), lets
+// go of the programs in the usual, orderly way, and ends. No program is at risk. So this is the
+// layout, rather than a guardian as the child: the pid that is known, that is in a script's `$!`,
+// that `timeout -s KILL`, systemd and `pkill -9 sidestep` aim at, has to be the one whose death
+// costs nothing. For the same reason the tracer has a process group of its own (`kill -9 -PGID`; it
+// also keeps a terminal's Ctrl-C from arriving twice) and another name, and the guardian offers
+// itself to the out-of-memory killer first.
+//
+// When the tracer itself is killed after all, the guardian restores what the journal says. It
+// learns of the death by the end of a pipe: the kernel closes a dying process's files before it
+// releases its tracees (kernel/exit.c, do_exit: exit_files before exit_notify), so that with luck
+// the bytes are restored before the first thread runs. What stays lost is a thread that was in its
+// SIGTRAP stop in that moment and had not been waited for: the kernel delivers the signal
+// (kernel/signal.c, ptrace_stop), and the program dies of it. No third process can prevent that,
+// only the tracer could.
+#include "stub/guardian.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstddef>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "stub/activation.h"
+#include "stub/engine.h"
+#include "stub/journal.h"
+#include "stub/linux_tracee.h"
+#include "stub/log.h"
+#include "stub/retrying_tracee.h"
+#include "stub/unique_fd.h"
+
+namespace stub {
+namespace {
+
+constexpr int passed_on[] = {SIGTERM, SIGINT, SIGHUP};
+
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  sigaction(signal, nullptr, &action);
+  return action.sa_handler == SIG_IGN;
+}
+
+// Another is chosen first when memory runs out: one in ten of all memory is what the guardian seems
+// to use (proc_pid_oom_score_adj(5)). Whoever may not write there keeps the odds.
+void offer_to_oom_killer() {
+  constexpr int penalty = 100, most = 1000;
+  constexpr char path[] = "/proc/self/oom_score_adj";
+  int adjustment = 0;
+  std::ifstream(path) >> adjustment;
+  std::ofstream(path) << std::min(adjustment + penalty, most);
+}
+
+// The bytes alone, without waiting for the tracer's end: every instruction counts.
+void restore_bytes(Tracee& tracee) {
+  journal().processes.for_each([&](const ProcessRow& process) {
+    journal().sites.for_each([&](const SiteRow& site) {
+      std::byte now{};
+      const auto shadow = static_cast<std::byte>(site.shadow);
+      if (site.space != process.space ||
+          tracee.read_memory(process.pid, site.address, {&now, 1}) != 1 || now != std::byte{0xcc})
+        return;
+      tracee.write_memory(process.pid, site.address, {&shadow, 1});
+    });
+  });
+}
+
+class Guardian {
+ public:
+  Guardian(pid_t tracer, int life_line) : tracer_(tracer), life_line_(life_line) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    for (const int signal : passed_on)
+      if (!is_ignored(signal)) sigaddset(&set, signal);
+    sigprocmask(SIG_BLOCK, &set, nullptr);
+    signals_ = UniqueFd(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  }
+
+  // The tracer's wait status.
+  int watch() {
+    pollfd sources[] = {{signals_.get(), POLLIN, 0}, {life_line_.get(), POLLIN, 0}};
+    while (true) {
+      if (const auto status = reap()) return *status;
+      if (poll(sources, std::size(sources), -1) < 0) continue;
+      if (sources[1].revents != 0) {
+        sources[1].fd = -1;
+        restore_bytes(tracee_);
+      }
+      pass_on_signals();
+    }
+  }
+
+ private:
+  // Also others that are our children now: in a container the guardian may be its init.
+  std::optional<int> reap() {
+    int status = 0;
+    for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+      if (pid == tracer_) return status;
+    return std::nullopt;
+  }
+
+  void pass_on_signals() {
+    signalfd_siginfo info;
+    while (read(signals_.get(), &info, sizeof info) == sizeof info)
+      if (info.ssi_signo != SIGCHLD) kill(tracer_, static_cast<int>(info.ssi_signo));
+  }
+
+  pid_t tracer_;
+  UniqueFd life_line_;
+  UniqueFd signals_;
+  LinuxTracee tracee_;
+};
+
+void clean_up() {
+  bool anything = false;
+  journal().processes.for_each([&](const ProcessRow&) { anything = true; });
+  if (!anything) return;
+  say("sidestep: the tracer was killed; cleaning up after it");
+  LinuxTracee kernel;
+  RetryingTracee tracee(kernel);
+  Engine(tracee).clean_up_after(journal());
+}
+
+int guard(pid_t tracer, int life_line) {
+  offer_to_oom_killer();
+  const int status = Guardian(tracer, life_line).watch();
+  clean_up();
+  if (WIFSIGNALED(status)) die_of(WTERMSIG(status));
+  return WEXITSTATUS(status);
+}
+
+void become_tracer(pid_t guardian, const GuardianOptions& options) {
+  if (!options.one_group) setpgid(0, 0);
+  std::signal(SIGTTOU, SIG_IGN);  // messages to the terminal from a background group
+  prctl(PR_SET_NAME, tracer_name);
+  std::signal(guardian_gone_signal(), SIG_DFL);
+  prctl(PR_SET_PDEATHSIG, guardian_gone_signal());
+  if (getppid() != guardian) _exit(EXIT_FAILURE);  // it was faster
+  inherit_activation(guardian);
+}
+
+}  // namespace
+
+int guardian_gone_signal() { return SIGUSR1; }
+
+void die_of(int signal) {
+  // A second core file would be of the wrong process.
+  constexpr rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
+  std::signal(signal, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  raise(signal);
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+std::optional<int> stand_guard(const GuardianOptions& options) {
+  int ends[2];
+  if (!journal().create() || pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
+  const pid_t guardian = getpid();
+  const pid_t tracer = fork();
+  if (tracer != 0) close(ends[1]);
+  if (tracer > 0) return guard(tracer, ends[0]);
+  close(ends[0]);
+  if (tracer == 0) become_tracer(guardian, options);  // ends[1] stays open till its end
+  return std::nullopt;
+}
+
+}  // namespace stub

@@ -1,0 +1,94 @@
+#include "stub/journal.h"
+
+#include <unistd.h>
+
+#include <vector>
+
+#include "stub/engine.h"
+#include "tests/catch.h"
+#include "tests/stub/engine_fixture.h"
+
+namespace stub {
+namespace {
+
+// What somebody reads who has nothing but the descriptor.
+std::vector<SiteRow> sites_of(const Journal& written) {
+  Journal read;
+  REQUIRE(read.open(written.fd()));
+  std::vector<SiteRow> rows;
+  read.sites.for_each([&](const SiteRow& row) { rows.push_back(row); });
+  return rows;
+}
+
+struct CreatedJournal : Journal {
+  CreatedJournal() { REQUIRE(create()); }
+  ~CreatedJournal() { ::close(fd()); }
+};
+
+SiteRow site(std::uint64_t address) {
+  return {.address = Address(address), .space = SpaceId{7}, .shadow = 0x55};
+}
+
+TEST_CASE("journal: rows are read by another through the descriptor") {
+  CreatedJournal journal;
+  CHECK(sites_of(journal).empty());
+  auto* first = journal.sites.add(site(0x1000));
+  auto* second = journal.sites.add(site(0x2000));
+  REQUIRE(first != nullptr);
+  REQUIRE(second != nullptr);
+  REQUIRE(sites_of(journal).size() == 2);
+  CHECK(sites_of(journal)[1].address == Address(0x2000));
+  CHECK(sites_of(journal)[1].shadow == 0x55);
+
+  journal.sites.remove(first);
+  REQUIRE(sites_of(journal).size() == 1);
+  CHECK(sites_of(journal)[0].address == Address(0x2000));
+
+  CHECK(journal.sites.add(site(0x3000)) == first);  // the place is used again
+  CHECK(sites_of(journal).size() == 2);
+  journal.clear();
+  CHECK(sites_of(journal).empty());
+}
+
+TEST_CASE("journal: a hundred thousand sites have room, and a full sheet says so") {
+  CreatedJournal journal;
+  std::size_t count = 0;
+  while (journal.sites.add(site(count)) != nullptr) ++count;
+  CHECK(count >= 100'000);
+  CHECK(sites_of(journal).size() == count);
+}
+
+TEST_CASE("journal: without a file nothing is recorded") {
+  Journal none;
+  CHECK_FALSE(none.is_open());
+  CHECK(none.sites.add(site(0x1000)) == nullptr);
+  none.sites.for_each([](const SiteRow&) { FAIL("a row out of nowhere"); });
+}
+
+TEST_CASE("journal: bytes of a dead daemon are restored, where they still are its own") {
+  CreatedJournal journal;
+  FakeTracee tracee;
+  const Pid one = fake_pid(1), two = fake_pid(2);
+  for (const Pid pid : {one, two}) {
+    tracee.add(pid, leader_of(pid));
+    World::fill(tracee.memory(pid));
+  }
+  tracee.memory(one).put(boost_site, {0xcc});
+  tracee.memory(one).put(push_site, {0x90});   // rewritten by the program
+  tracee.memory(two).put(boost_site, {0xcc});  // of its own
+  const auto at = [](Address address, SpaceId space, std::uint8_t shadow) {
+    return SiteRow{.address = address, .space = space, .shadow = shadow};
+  };
+  journal.processes.add({.pid = one, .space = SpaceId{1}, .mode = x86::Mode::amd64});
+  journal.processes.add({.pid = two, .space = SpaceId{2}, .mode = x86::Mode::amd64});
+  journal.sites.add(at(boost_site, SpaceId{1}, 0x48));
+  journal.sites.add(at(push_site, SpaceId{1}, 0x55));
+  journal.sites.add(at(push_site, SpaceId{3}, 0x55));  // its process is gone
+  Engine(tracee).clean_up_after(journal);
+  CHECK(tracee.memory(one).byte(boost_site) == 0x48);
+  CHECK(tracee.memory(one).byte(push_site) == 0x90);
+  CHECK(tracee.memory(two).byte(boost_site) == 0xcc);
+}
+
+}  // namespace
+}  // namespace stub
