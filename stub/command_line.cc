@@ -41,6 +41,8 @@ Operating modes:
   --host-io=off|read|full
                         What the client may do with files (full).
   --no-run              The client starts no programs.
+  --observe             More clients may connect, to look on: they can read
+                        and change nothing.
   --help                Print this text and quit.
   --version             Print the version and quit.
 
@@ -174,6 +176,7 @@ void declare(CLI::App& app, Switches& to) {
   app.add_option_function<std::string>(
       "--allow-user", [&to](const std::string& user) { to.allowed_users.push_back(user); });
   flag("--no-run", options.no_run);
+  flag("--observe", options.observe);
   app.add_option("--port-file", options.port_file);
   app.add_option("--debug-file", options.debug.file);
   app.add_option("--debug-format", to.debug_format);

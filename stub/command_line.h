@@ -49,6 +49,7 @@ struct Options {
   AllowedUsers allowed_users;
   HostIoPolicy host_io = HostIoPolicy::full;
   bool no_run = false;    // the client starts no programs
+  bool observe = false;   // more clients may connect, to look on
   std::string port_file;  // empty: none
   DisabledPackets disabled;
   DebugOptions debug;

@@ -88,6 +88,7 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   settings.disabled = options.disabled;
   settings.host_io = options.host_io;
   settings.no_run = options.no_run;
+  settings.observe = options.observe;
   settings.on_disconnect = options.on_disconnect;
   settings.launch = spec;
   settings.launcher = [&tracee](const LaunchSpec& program) { return launch(program, tracee); };

@@ -111,7 +111,8 @@ class Server::Loop {
  private:
   // Handlers keep what they wait for alive, and may run once more after it was closed.
   struct Client {
-    Client(asio::io_context& io, Connection connection) : in(io, connection.in.release()), out(io) {
+    Client(asio::io_context& io, Connection connection, Peer& its_peer)
+        : peer(its_peer), in(io, connection.in.release()), out(io) {
       in_mode.emplace(in.native_handle());
       if (!connection.out.valid()) return;
       out.assign(connection.out.release());
@@ -128,6 +129,8 @@ class Server::Loop {
       in.close(ignored);
     }
 
+    Peer& peer;
+    std::unique_ptr<Peer> observer;  // that peer, if it is this client's alone
     Descriptor in;
     Descriptor out;  // not open: `in` serves both directions
     std::optional<NonBlocking> in_mode, out_mode;
@@ -136,6 +139,8 @@ class Server::Loop {
     bool writing = false;  // waiting until more can be sent
     bool reading = false;
   };
+
+  using ClientPtr = std::shared_ptr<Client>;
 
   struct Refused {
     Refused(asio::io_context& io, Connection connection)
@@ -201,11 +206,15 @@ class Server::Loop {
     if (!acceptor.is_open()) return;
     auto connection = listener_.accept(acceptor.native_handle());
     if (!connection) return wait_for_client(acceptor);
-    if (!connection->refusal.empty() || client_) {
+    if (!connection->refusal.empty() || (client_ && !may_observe())) {
       refuse(std::move(*connection));
       return wait_for_client(acceptor);
     }
-    if (once_) {
+    if (client_) {
+      wait_for_client(acceptor);
+      return let_observe(std::move(*connection));
+    }
+    if (once_ && !peer_->observable()) {
       for (Descriptor& each : acceptors_) each.close();
       listener_.close_sockets();
     } else {
@@ -252,42 +261,64 @@ class Server::Loop {
 
   void take_up(Connection connection) {
     say(connection.greeting);
-    client_ = std::make_shared<Client>(io_, std::move(connection));
+    client_ = std::make_shared<Client>(io_, std::move(connection), *peer_);
     peer_->connected();
     after_event();
   }
 
-  void wait_for_input() {
-    if (client_->reading || client_->queue.size() - client_->sent > output_limit) return;
-    client_->reading = true;
-    client_->in.async_wait(descriptor_base::wait_read,
-                           [this, client = client_](const asio::error_code& error) {
-                             if (error || !client->alive()) return;
-                             client->reading = false;
-                             on_input();
-                           });
+  bool may_observe() const {
+    constexpr std::size_t most = 8;
+    return peer_->observable() && observers_.size() < most;
   }
 
-  void on_input() {
-    const ssize_t got = ::read(client_->in.native_handle(), input_.data(), input_.size());
+  void let_observe(Connection connection) {
+    say(connection.greeting + ", to look on");
+    auto peer = peer_->observer();
+    auto client = std::make_shared<Client>(io_, std::move(connection), *peer);
+    client->observer = std::move(peer);
+    client->peer.connected();
+    observers_.push_back(client);
+    wait_for_input(client);
+  }
+
+  void wait_for_input(const ClientPtr& client) {
+    if (client->reading || client->queue.size() - client->sent > output_limit) return;
+    client->reading = true;
+    client->in.async_wait(descriptor_base::wait_read,
+                          [this, client](const asio::error_code& error) {
+                            if (error || !client->alive()) return;
+                            client->reading = false;
+                            on_input(client);
+                          });
+  }
+
+  void on_input(const ClientPtr& client) {
+    const ssize_t got = ::read(client->in.native_handle(), input_.data(), input_.size());
     if (got > 0) {
-      peer_->receive(std::as_bytes(std::span(input_.data(), static_cast<std::size_t>(got))));
-      return after_event();
+      client->peer.receive(std::as_bytes(std::span(input_.data(), static_cast<std::size_t>(got))));
+      return after_event(client);
     }
-    if (got < 0 && (errno == EINTR || would_block(errno))) return wait_for_input();
-    hang_up();
+    if (got < 0 && (errno == EINTR || would_block(errno))) return wait_for_input(client);
+    hang_up(client);
+  }
+
+  void after_event(const ClientPtr& client) {
+    if (!client->observer) return after_event();
+    const bool flushed = flush(client);
+    if (client->peer.next() == Peer::Next::go_on) return wait_for_input(client);
+    if (flushed) hang_up(client);
   }
 
   // After everything that may have changed the peer's mind or produced output.
   void after_event() {
-    const bool flushed = !client_ || flush();
+    const bool flushed = !client_ || flush(client_);
     schedule_poll();
     switch (peer_->next()) {
       case Peer::Next::go_on:
-        if (client_) wait_for_input();
+        if (client_) wait_for_input(client_);
         return;
       case Peer::Next::hang_up:
-        if (client_ && flushed) hang_up();
+        if (client_ && flushed) hang_up(client_);
         return;
       case Peer::Next::quit:
         if (flushed) io_.stop();
@@ -307,24 +338,25 @@ class Server::Loop {
   }
 
   // Sends what can be sent; true when nothing is left. May find the client gone.
-  bool flush() {
-    Client& client = *client_;
-    if (client.writing) {
-      if (client.queue.size() < output_limit) peer_->take_output(client.queue);
+  bool flush(const ClientPtr& client) {
+    std::string& queue = client->queue;
+    if (client->writing) {
+      if (queue.size() < output_limit) client->peer.take_output(queue);
       return false;
     }
     do {
-      peer_->take_output(client.queue);
-      if (client.sent == client.queue.size()) {
-        client.queue.clear();
-        client.sent = 0;
+      client->peer.take_output(queue);
+      if (client->sent == queue.size()) {
+        queue.clear();
+        client->sent = 0;
         return true;
       }
     } while (send_some(client));
-    return client.queue.empty();
+    return queue.empty();
   }
 
-  bool send_some(Client& client) {
+  bool send_some(const ClientPtr& to) {
+    Client& client = *to;
     const ssize_t sent = write_some(client.writer().native_handle(),
                                     std::string_view(client.queue).substr(client.sent));
     if (sent >= 0) {
@@ -341,16 +373,20 @@ class Server::Loop {
     client.sent = 0;
     client.writing = true;
     client.writer().async_wait(descriptor_base::wait_write,
-                               [this, waiting = client_](const asio::error_code& error) {
+                               [this, waiting = to](const asio::error_code& error) {
                                  if (error || !waiting->alive()) return;
                                  waiting->writing = false;
-                                 after_event();
+                                 after_event(waiting);
                                });
     return false;
   }
 
-  void hang_up() {
-    client_->close();
+  void hang_up(ClientPtr client) {
+    client->close();
+    if (client->observer) {
+      std::erase(observers_, client);
+      return;
+    }
     client_.reset();
     peer_->disconnected();
     if (once_ || peer_->next() == Peer::Next::quit) return io_.stop();
@@ -365,7 +401,8 @@ class Server::Loop {
   asio::steady_timer poll_timer_{io_};
   std::list<Descriptor> acceptors_;
   int refused_ = 0;  // second clients still listening to our answer
-  std::shared_ptr<Client> client_;
+  ClientPtr client_;
+  std::vector<ClientPtr> observers_;
   std::array<char, read_size> input_;
   Peer* peer_ = nullptr;
   int ended_by_ = 0;

@@ -35,6 +35,11 @@ class Peer {
   // When on_child_event() is to be called again although no signal says so; 0: at once, after the
   // client has had its turn.
   virtual std::optional<std::chrono::milliseconds> poll_after() const = 0;
+
+  // Whether more clients may be there, to look on; each is served by a peer of its own, which must
+  // not outlive this one.
+  virtual bool observable() const { return false; }
+  virtual std::unique_ptr<Peer> observer() { return nullptr; }
 };
 
 class Server {

@@ -60,10 +60,6 @@ Session::~Session() { engine_.set_site_observer({}); }
 void Session::connected() {
   connection_ = Connection{};
   connection_.files = std::make_unique<HostIo>(settings_.host_io);
-  output_.clear();
-  input_.clear();
-  last_frame_.clear();
-  unsent_ = output_lost_ = 0;
   next_ = Next::go_on;
   has_client_ = true;
   unattended_ = false;
@@ -76,20 +72,20 @@ void Session::connected() {
 
 void Session::receive(std::span<const std::byte> bytes) {
   if (engine_.follower() != nullptr) engine_.follower()->rest();
-  input_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  connection_.input.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   work_off_input();
 }
 
 // A few bytes can ask for much, so requests wait while there is much that has not been sent.
 void Session::work_off_input() {
-  std::string_view input = input_;
+  std::string_view input = connection_.input;
   threads_touched_ = false;
-  while (next_ == Next::go_on && output_.size() < much_output) {
+  while (next_ == Next::go_on && connection_.output.size() < much_output) {
     auto event = connection_.deframer.next(input);
     if (!event) break;
     on_frame(std::move(*event));
   }
-  input_.erase(0, input_.size() - input.size());
+  connection_.input.erase(0, connection_.input.size() - input.size());
   if (threads_touched_) on_child_event();
 }
 
@@ -109,13 +105,13 @@ std::optional<std::chrono::milliseconds> Session::poll_after() const {
 
 void Session::take_output(std::string& into) {
   if (into.empty()) {
-    into.swap(output_);
+    into.swap(connection_.output);
   } else {
-    into += output_;
-    output_.clear();
+    into += connection_.output;
+    connection_.output.clear();
   }
-  unsent_ = into.size();
-  if (!input_.empty()) work_off_input();
+  connection_.unsent = into.size();
+  if (!connection_.input.empty()) work_off_input();
 }
 
 void Session::disconnected() {
@@ -134,15 +130,16 @@ void Session::on_frame(rsp::FrameEvent event) {
                  [&](const rsp::ReceivedPacket& packet) { on_packet(packet.payload); },
                  [](const rsp::ReceivedAck&) {},
                  [&](const rsp::ReceivedNak&) {
-                   if (connection_.acks) output_ += last_frame_;
+                   if (connection_.acks) connection_.output += connection_.last_frame;
                  },
                  [&](const rsp::ReceivedInterrupt&) {
+                   if (connection_.observes) return;
                    threads_touched_ = true;
                    interrupt();
                  },
-                 [&](const rsp::BadChecksum&) { output_ += '-'; },
+                 [&](const rsp::BadChecksum&) { connection_.output += '-'; },
                  [&](const rsp::OverlongPacket&) {
-                   if (connection_.acks) output_ += '+';
+                   if (connection_.acks) connection_.output += '+';
                    send(error_reply({Errc::malformed, 0, "The packet is too long"}));
                  },
              },
@@ -151,7 +148,7 @@ void Session::on_frame(rsp::FrameEvent event) {
 
 void Session::on_packet(std::string_view payload) {
   connection_.spoke = true;
-  if (connection_.acks) output_ += '+';
+  if (connection_.acks) connection_.output += '+';
   if (debug_log().enabled(LogTopic::remote))
     debug_log().write(LogTopic::remote, fmt::format("getpkt (\"{}\");", payload));
   if (const Reply reply = answer(payload)) send(*reply);
@@ -160,6 +157,7 @@ void Session::on_packet(std::string_view payload) {
 Reply Session::answer(std::string_view payload) {
   if (is_disabled(payload)) return "";
   const auto request = rsp::parse(payload);
+  if (request && connection_.observes) return answer_observer(*request);
   if (request)
     return std::visit(
         [this]<class T>(const T& r) {
@@ -182,12 +180,12 @@ bool Session::is_disabled(std::string_view payload) const {
 }
 
 void Session::send(std::string_view payload) {
-  const std::size_t start = output_.size();
-  rsp::append_packet(output_, payload);
-  const std::string_view frame = std::string_view(output_).substr(start);
+  const std::size_t start = connection_.output.size();
+  rsp::append_packet(connection_.output, payload);
+  const std::string_view frame = std::string_view(connection_.output).substr(start);
   if (debug_log().enabled(LogTopic::remote))
     debug_log().write(LogTopic::remote, fmt::format("putpkt (\"{}\");", frame));
-  if (connection_.acks) last_frame_ = frame;
+  if (connection_.acks) connection_.last_frame = frame;
 }
 
 void Session::send_console(std::string_view text) {

@@ -54,7 +54,8 @@ struct SessionSettings {
   DisabledPackets disabled;
   std::optional<OnDisconnect> on_disconnect;
   HostIoPolicy host_io = HostIoPolicy::full;
-  bool no_run = false;  // the client starts no programs
+  bool no_run = false;   // the client starts no programs
+  bool observe = false;  // others may look on
   // How programs are started; the client edits it (QEnvironment..., QSetWorkingDir, vRun).
   LaunchSpec launch;
   // Starts one; stub::launch with the real tracee, a script in tests.
@@ -83,6 +84,8 @@ class Session : public Peer {
   void take_output(std::string& into) override;
   Next next() const override { return next_; }
   std::optional<std::chrono::milliseconds> poll_after() const override;
+  bool observable() const override { return settings_.observe; }
+  std::unique_ptr<Peer> observer() override;
   // Programs started here that the client has detached from.
   const std::vector<Pid>& released_children() const { return released_children_; }
 
@@ -90,9 +93,18 @@ class Session : public Peer {
   void end_all();
 
  private:
+  class Observer;
+
   // What the client negotiated and selected; over with the connection.
   struct Connection {
+    std::string output;
+    std::string input;            // received and not looked at, while there is much output
+    std::string last_frame;       // for a client that asks for it again with `-`
+    std::size_t unsent = 0;       // bytes that the server held for it when it took the last
+    std::size_t output_lost = 0;  // bytes of breakpoint commands' output not yet told to be lost
     rsp::Deframer deframer{packet_size};
+    bool observes = false;  // a second client, who may look and not touch
+    bool leaves = false;    // that client has said so
     bool acks = true;
     bool lldb = false;
     bool multiprocess = false;
@@ -131,6 +143,7 @@ class Session : public Peer {
   void on_frame(rsp::FrameEvent event);
   void on_packet(std::string_view payload);
   Reply answer(std::string_view payload);
+  void take_features(const rsp::QuerySupported& request);
   bool is_disabled(std::string_view payload) const;
   void send(std::string_view payload);
   void send_console(std::string_view text);
@@ -141,6 +154,12 @@ class Session : public Peer {
   void go_on_unattended();
   bool extended() const;
   void remove_points();
+
+  // ---- session_observer.cc ---------------------------------------------------------------------
+  Reply answer_observer(const rsp::Request& request);
+  std::string observed_stop();
+  rsp::ExpeditedRegister last_seen_pc(Tid tid) const;
+  std::string registers_of_running(Tid tid) const;
 
   // ---- session_stops.cc: reports to stop replies -----------------------------------------------
   void take_reports();
@@ -311,11 +330,6 @@ class Session : public Peer {
   bool threads_touched_ = false;  // by the packets that came last
   bool unattended_ = false;       // left running with commands that work without a client
   Next next_ = Next::go_on;
-  std::string output_;
-  std::string input_;            // received and not looked at, while there is much output
-  std::size_t unsent_ = 0;       // bytes that the server held for the client when it took the last
-  std::size_t output_lost_ = 0;  // bytes of breakpoint commands' output not yet told to be lost
-  std::string last_frame_;       // for a client that asks for it again with `-`
 
   // Outlives connections: what `?` tells a client that comes back.
   std::optional<Tid> last_reported_;

@@ -16,8 +16,8 @@ namespace stub {
 // LLDB gives itself away by the architectures it lists (GDB says `i386` alone). It takes signals as
 // the host's numbers where the server says so, and reads memory in its own form where binary-upload
 // is not announced.
-Reply Session::on(const rsp::QuerySupported& request) {
-  bool error_message = false;
+void Session::take_features(const rsp::QuerySupported& request) {
+  connection_.error_message = false;
   for (const rsp::ClientFeature& feature : request.features) {
     if (feature.name == "multiprocess") connection_.multiprocess = feature.supported;
     if (feature.name == "swbreak") connection_.swbreak = feature.supported;
@@ -26,15 +26,18 @@ Reply Session::on(const rsp::QuerySupported& request) {
     if (feature.name == "vfork-events") connection_.interest.vfork = feature.supported;
     if (feature.name == "exec-events") connection_.interest.exec = feature.supported;
     if (feature.name == "no-resumed") connection_.interest.no_resumed = feature.supported;
-    if (feature.name == "error-message") error_message = feature.supported;
+    if (feature.name == "error-message") connection_.error_message = feature.supported;
     if (feature.name == "xmlRegisters" && feature.value.value_or("").find(',') != std::string::npos)
       connection_.lldb = true;
   }
-  connection_.error_message = error_message;
   if (connection_.lldb) connection_.interest.exec = true;
+}
+
+Reply Session::on(const rsp::QuerySupported& request) {
+  take_features(request);
   engine_.set_interest(connection_.interest);
   std::vector<std::string_view> withheld;
-  if (!error_message) withheld.push_back("error-message");
+  if (!connection_.error_message) withheld.push_back("error-message");
   if (connection_.lldb) withheld.push_back("binary-upload");
   std::string reply = rsp::supported_reply(packet_size, withheld);
   if (connection_.lldb) reply += ";native-signals+";

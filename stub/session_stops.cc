@@ -88,13 +88,13 @@ int Session::host_signal(int wire) const {
 // again. The threads are not held up, and the memory of the server is bounded.
 void Session::send_output(std::string_view text) {
   constexpr std::size_t most_unsent = 1024 * 1024;
-  if (unsent_ + output_.size() > most_unsent) {
-    output_lost_ += text.size();
+  if (connection_.unsent + connection_.output.size() > most_unsent) {
+    connection_.output_lost += text.size();
     return;
   }
-  if (output_lost_ != 0)
+  if (connection_.output_lost != 0)
     send_console(fmt::format("[{} bytes of output lost: they were not taken in time]\n",
-                             std::exchange(output_lost_, 0)));
+                             std::exchange(connection_.output_lost, 0)));
   send_console(text);
 }
 
@@ -118,7 +118,7 @@ void Session::take_reports() {
     for (const StopReport& other : engine_.take_companions()) own_stops_.insert(other.tid);
   const std::string reply = tell(*report);
   if (engine_.non_stop()) {
-    output_ += rsp::frame_notification("Stop:" + reply);
+    connection_.output += rsp::frame_notification("Stop:" + reply);
     connection_.on_their_way.push_back(std::move(*report));
   } else {
     connection_.awaiting_stop = false;

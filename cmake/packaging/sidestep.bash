@@ -1,8 +1,8 @@
 # bash completion for sidestep, and for gdbserver where that is sidestep
 _sidestep() {
   local cur=${COMP_WORDS[COMP_CWORD]} i position=0 attach=
-  local options='--attach --multi --once --on-disconnect= --allow-user= --host-io= --no-run --port-file= --wrapper
-    --startup-with-shell --no-startup-with-shell --disable-randomization
+  local options='--attach --multi --once --on-disconnect= --allow-user= --host-io= --no-run --observe
+    --port-file= --wrapper --startup-with-shell --no-startup-with-shell --disable-randomization
     --no-disable-randomization --debug --debug= --debug-format= --debug-file= --remote-debug
     --event-loop-debug --disable-packet= --selftest --help --version'
   # COMP_WORDS has = and : as words of their own.

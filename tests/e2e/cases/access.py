@@ -120,6 +120,60 @@ def a_second_client_is_told(t):
 
 
 @case(gdbserver="has no such option")
+def others_look_on(t):
+    """--observe: a second client reads while the first one runs the program, and can change nothing."""
+    first = t.rsp(program="selfcheck 2", server_options=["--observe"], handshake=True)
+    first.query()
+    site = first.address("sum_step")
+    first.insert(site)
+    stop = first.resume()
+    second = RspClient(t, first.server, handshake=True)
+    t.equal((second.query().signal, second.query().pc), (stop.signal, stop.pc), "the stop")
+    t.equal(second.ask("g"), first.ask("g"), "registers")
+    t.equal(second.threads(), first.threads(), "threads")
+    for packet in ("vCont;c", f"Z0,{site:x},1", f"M{site:x},1:90", "vCtrlC", "qRcmd,65786974"):
+        t.match(second.ask(packet), "^E", packet)
+    t.equal(second.read_memory(site, 1), first.read_memory(site, 1), "memory, without the breakpoint")
+    first.remove(site)
+    first.send("vCont;c")
+    rounds = first.address("rounds")
+    third = RspClient(t, first.server, handshake=True)
+    t.match(third.ask("?"), "^T00.*thread:", "a program that runs")
+    t.match(third.ask("g"), "^x{100}", "registers")
+    before = third.read_memory(rounds, 8)
+    t.wait_until(lambda: third.read_memory(rounds, 8) != before, "memory to change")
+    for client in (second, third):
+        client.send("k")
+        t.check(client.closed(), "closed")
+    first.raw(b"\x03")
+    t.equal(first.stop_reply().signal, 2, "the first client goes on")
+    others = [RspClient(t, first.server, handshake=True) for _ in range(8)]
+    t.equal(RspClient(t, first.server).ask("qSupported"), "E.another client is connected", "the ninth")
+    first.close()
+    t.equal(first.server.wait_exit(), 0, "it ends with the one who has the session")
+    for other in others:
+        t.check(other.closed(), "closed")
+
+
+@case(gdbserver="has no such option")
+def gdb_looks_on(t):
+    """--observe: a real gdb reads variables, code and threads of a program that runs for somebody else."""
+    server = t.server("selfcheck 2", server_options=["--observe"])
+    first = RspClient(t, server, handshake=True)
+    first.query()
+    first.run_to("ready")
+    first.send("vCont;c")
+    gdb = t.gdb("selfcheck 2", server)
+    rounds = gdb.cli("print rounds")
+    t.wait_until(lambda: gdb.cli("print rounds").split("=")[1] != rounds.split("=")[1], "progress")
+    t.equal(gdb.cli("info threads").count("Thread "), 3, "threads")
+    t.match(gdb.cli("x/i sum_step"), "push", "code")
+    gdb.cli("detach")
+    first.raw(b"\x03")
+    t.equal(first.stop_reply().signal, 2, "the first client goes on")
+
+
+@case(gdbserver="has no such option")
 def files_are_off(t):
     """--host-io=off and =read: what the file packets may do; --no-run: nothing is started."""
     path = os.path.join(t.directory, "file")
