@@ -127,9 +127,9 @@ class Context:
         words = self.program(program) if program else None
         return server_module.Server(self, words, **options)
 
-    def spawn_server(self, words):
+    def spawn_server(self, words, **options):
         """The server under test with a command line of the case's own; nothing is waited for."""
-        return server_module.Process(self, [self.server_path, *words])
+        return server_module.Process(self, [self.server_path, *words], **options)
 
     def gdb(self, program=None, server=None, **options):
         """A gdb in this case's mode, connected to `server` (by default a new one for `program`)."""
