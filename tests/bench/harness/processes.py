@@ -30,6 +30,18 @@ def end(popen):
     popen.wait()
 
 
+def comm(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+        return file.read().strip()
+    return ""
+
+
+def private_kb(pid):
+    """Memory that nobody else has a part in."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Private_"))
+
+
 def status_field(pid, field, tid=None):
     """A number from /proc/PID/status or /proc/PID/task/TID/status."""
     path = f"/proc/{pid}/task/{tid}/status" if tid else f"/proc/{pid}/status"
@@ -106,14 +118,24 @@ class Server:
             while os.read(self.popen.stderr.fileno(), 1 << 16):
                 pass
 
+    def processes(self):
+        """The one that was started, and the one that it lets do the work (sidestep)."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="utf-8") as file:
+            children = [int(word) for word in file.read().split()]
+        return [self.pid, *(child for child in children if comm(child) == "ss-tracer")]
+
     def processor_time(self):
         """Microseconds that the server has run so far."""
-        with open(f"/proc/{self.pid}/schedstat", encoding="utf-8") as file:
-            return int(file.read().split()[0]) / 1e3
+        total = 0
+        for pid in self.processes():
+            with open(f"/proc/{pid}/schedstat", encoding="utf-8") as file:
+                total += int(file.read().split()[0])
+        return total / 1e3
 
     def resident(self):
-        """Resident memory in bytes."""
-        return 1024 * status_field(self.pid, "VmRSS")
+        """Resident memory in bytes: of the one that works, and what others have besides."""
+        *others, worker = self.processes()
+        return 1024 * (status_field(worker, "VmRSS") + sum(map(private_kb, others)))
 
     def close(self):
         if self.inferior is not None:
