@@ -147,6 +147,7 @@ int serve(Options options, pid_t process_group) {
     Server server(*listener, options.once);
     signal = server.run(session);
   }
+  listener->close_sockets();  // whoever comes next may have them at once
   session.end_all();
   if (signal == 0) join(engine, session.released_children());
   terminal.take_back();

@@ -40,7 +40,7 @@ def leave(client, server):
     if client.running:
         client.raw(b"\x03")
         client.stop_reply()
-    client.ask("D")
+    client.ask(f"D;{server.attached:x}")
 
 
 def command_exit(client, server):
@@ -123,7 +123,7 @@ class Round:
     def released(self, server):
         pid = self.process.pid
         self.t.wait_until(lambda: procfs.tracer(pid) == 0 or not procfs.alive(pid),
-                          "the program to be let go")
+                          "the program to be let go", 5)
 
     def check(self):
         """Raises Failure unless the program goes on as if nothing had been."""
