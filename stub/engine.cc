@@ -192,8 +192,8 @@ ResumeHow Engine::how_wanted(const Thread& thread) {
   if (thread.group_stopped) return ResumeHow::listen;
   if (thread.want == Want::step) return ResumeHow::step;
   if (thread.want == Want::range &&
-      (thread.signal != 0 || thread.own_memory || !thread.general || !inside_range(thread, thread.general->pc()) ||
-       !ranges_.may_run(thread)))
+      (thread.signal != 0 || thread.own_memory || !thread.general ||
+       !inside_range(thread, thread.general->pc()) || !ranges_.may_run(thread)))
     return ResumeHow::step;
   return thread.process->caught_syscalls ? ResumeHow::syscall : ResumeHow::run;
 }

@@ -310,6 +310,7 @@ class Engine {
   std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
   void join(Inferior& process, std::shared_ptr<AddressSpace> space);
   Result<void> seize_all(Inferior& process);
+  Result<void> take_over(Inferior& attached);
   void adopt_signal(Thread& leader);
   bool pump(const std::function<bool()>& done, int milliseconds);
   bool detach_thread(Thread& thread);
@@ -333,12 +334,13 @@ class Engine {
   std::vector<Tid> orphaned_;       // children disowned; looked at when nothing is being walked
   std::map<Tid, int> early_stops_;  // statuses of threads whose parent has not told of them yet
 
-  std::set<Tid> let_go_;            // whose ends are nobody's business but still come to us
+  std::set<Tid> let_go_;  // whose ends are nobody's business but still come to us
 
   bool non_stop_ = false;
   bool more_events_ = false;  // the last drain ended before there was nothing left
   bool gate_ = false;         // all-stop: a report is ready or being made ready, nothing is resumed
   std::uint64_t gate_closed_ns_ = 0;
+  bool attaching_ = false;       // all-stop: to a process whose threads are being stopped
   bool interrupt_owed_ = false;  // all-stop: a Ctrl-C has not been answered with its own stop
   std::deque<StopReport> reports_;
   std::string console_;

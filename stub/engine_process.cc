@@ -174,9 +174,17 @@ Result<void> Engine::attach(Pid pid) {
   if (status && raw(status->tgid) != raw(pid))
     return fail(Errc::refused, "That is a thread; attach to its process " +
                                    std::to_string(raw(status->tgid)) + " instead");
-  Inferior& attached = add_process(pid, new_space(x86::Mode::amd64), Lifetime::independent);
+  attaching_ = !non_stop_;
+  auto attached = take_over(add_process(pid, new_space(x86::Mode::amd64), Lifetime::independent));
+  attaching_ = false;
+  return attached;
+}
+
+Result<void> Engine::take_over(Inferior& attached) {
+  const Pid pid = attached.pid;
   const bool gate_before = gate_;
   gate_ = !non_stop_;
+  gate_closed_ns_ = now_ns();
   if (auto seized = seize_all(attached); !seized) {
     const int error = seized.error().code == Errc::thread_gone ? ESRCH : seized.error().sys_errno;
     if (process(pid) != nullptr) remove_process(attached);

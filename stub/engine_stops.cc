@@ -80,7 +80,11 @@ void Engine::on_stop(Thread& thread, const WaitStatus& status) {
 bool Engine::trap_comes_first(Thread& thread, const WaitStatus& status) {
   if (!std::holds_alternative<InterruptStop>(status) && !std::holds_alternative<GroupStop>(status))
     return false;
-  if (thread.newborn || !tracee_.trap_pending(thread.tid)) return false;
+  // So does any signal that waits when a program is attached to: it stops with that, as it would
+  // for PTRACE_ATTACH's SIGSTOP, and whoever attaches into a signal sees it.
+  const bool signal_first = attaching_ && std::holds_alternative<InterruptStop>(status) &&
+                            tracee_.signal_pending(thread.tid);
+  if (thread.newborn || !(signal_first || tracee_.trap_pending(thread.tid))) return false;
   thread.interrupted = false;
   (void)tracee_.resume(thread.tid, ResumeHow::run, 0);
   return true;

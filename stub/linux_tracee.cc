@@ -215,17 +215,46 @@ Result<void> LinuxTracee::set_signal_mask(Tid tid, std::uint64_t mask) {
   return request(PTRACE_SETSIGMASK, tid, kernel_sigset_size, pointer(mask), "PTRACE_SETSIGMASK");
 }
 
+namespace {
+
+// The first signals of a queue, the thread's own or (flags) that of its process.
+class PendingSignals {
+ public:
+  PendingSignals(Tid tid, std::uint32_t flags) {
+    const __ptrace_peeksiginfo_args arguments{
+        .off = 0, .flags = flags, .nr = static_cast<std::int32_t>(std::size(signals_))};
+    const long count = ptrace(PTRACE_PEEKSIGINFO, raw(tid), pointer(arguments), signals_);
+    count_ = static_cast<std::size_t>(std::max(count, 0l));
+  }
+  const siginfo_t* begin() const { return signals_; }
+  const siginfo_t* end() const { return signals_ + count_; }
+
+ private:
+  siginfo_t signals_[32];
+  std::size_t count_ = 0;
+};
+
+}  // namespace
+
 bool LinuxTracee::trap_pending(Tid tid) {
-  constexpr int at_most = 32;
-  siginfo_t pending[at_most];
-  const __ptrace_peeksiginfo_args arguments{.off = 0, .flags = 0, .nr = at_most};
-  const long count = ptrace(PTRACE_PEEKSIGINFO, raw(tid), pointer(arguments), pending);
-  const auto end = pending + std::max(count, 0l);
-  const auto trap = std::find_if(pending, end, [](const auto& i) { return i.si_signo == SIGTRAP; });
-  if (trap == end || trap->si_code > 0) return trap != end;
+  const PendingSignals pending(tid, 0);
+  const auto trap = std::find_if(pending.begin(), pending.end(),
+                                 [](const auto& i) { return i.si_signo == SIGTRAP; });
+  if (trap == pending.end() || trap->si_code > 0) return trap != pending.end();
   // One that the program had pending stands for the trap, which has unblocked it (trap_mask.h).
   const auto mask = signal_mask(tid);
   return mask && (*mask & sigtrap_bit) == 0;
+}
+
+bool LinuxTracee::signal_pending(Tid tid) {
+  const PendingSignals own(tid, 0), shared(tid, PTRACE_PEEKSIGINFO_SHARED);
+  if (own.begin() == own.end() && shared.begin() == shared.end()) return false;
+  const auto mask = signal_mask(tid);
+  const auto unblocked = [&](const siginfo_t& each) {
+    return mask && (*mask >> (each.si_signo - 1) & 1) == 0;
+  };
+  return std::any_of(own.begin(), own.end(), unblocked) ||
+         std::any_of(shared.begin(), shared.end(), unblocked);
 }
 
 Result<void> LinuxTracee::send_signal(Tid tid, int signal) {

@@ -37,6 +37,7 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   Result<std::uint64_t> signal_mask(Tid tid) override;
   Result<void> set_signal_mask(Tid tid, std::uint64_t mask) override;
   bool trap_pending(Tid tid) override;
+  bool signal_pending(Tid tid) override;
   Result<void> send_signal(Tid tid, int signal) override;
   bool shares_memory(Pid a, Pid b) override;
   std::optional<Address> rseq_area(Tid tid) override;

@@ -70,6 +70,7 @@ class RetryingTracee final : public Tracee {
     return twice([&] { return inner_.set_signal_mask(tid, mask); });
   }
   bool trap_pending(Tid tid) override { return inner_.trap_pending(tid); }
+  bool signal_pending(Tid tid) override { return inner_.signal_pending(tid); }
   Result<void> send_signal(Tid tid, int signal) override {
     return twice([&] { return inner_.send_signal(tid, signal); });
   }

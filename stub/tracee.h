@@ -72,6 +72,8 @@ class Tracee {
   // (PTRACE_PEEKSIGINFO). An interrupt can overtake it: the thread then stops in the state that the
   // trap will be reported with.
   virtual bool trap_pending(Tid tid) = 0;
+  // A signal that the thread does not block waits for it or for its process.
+  virtual bool signal_pending(Tid tid) = 0;
   virtual Result<void> send_signal(Tid tid, int signal) = 0;  // tgkill(2)
   // Two processes run on the same memory (kcmp(2), KCMP_VM).
   virtual bool shares_memory(Pid a, Pid b) = 0;

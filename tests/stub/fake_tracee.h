@@ -147,6 +147,7 @@ class FakeTracee : public Tracee {
   Result<std::uint64_t> signal_mask(Tid tid) override;
   Result<void> set_signal_mask(Tid tid, std::uint64_t mask) override;
   bool trap_pending(Tid tid) override { return alive(tid) && at(tid).trap_waiting; }
+  bool signal_pending(Tid) override { return false; }
   Result<void> send_signal(Tid tid, int signal) override;
   bool shares_memory(Pid a, Pid b) override;
   std::optional<Address> rseq_area(Tid) override { return std::nullopt; }

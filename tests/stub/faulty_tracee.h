@@ -75,6 +75,7 @@ class FaultyTracee final : public Tracee {
     return call("set_signal_mask", [&] { return inner_.set_signal_mask(tid, mask); });
   }
   bool trap_pending(Tid tid) override { return inner_.trap_pending(tid); }
+  bool signal_pending(Tid tid) override { return inner_.signal_pending(tid); }
   Result<void> send_signal(Tid tid, int signal) override {
     return call("send_signal", [&] { return inner_.send_signal(tid, signal); });
   }
