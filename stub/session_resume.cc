@@ -1,6 +1,7 @@
 // Running, stopping, letting go.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "protocol/replies.h"
@@ -115,9 +116,13 @@ Reply Session::resume(std::span<const ResumeAction> actions) {
   forget_resumed();
   if (engine_.non_stop()) {
     // A thread that has just exited is no error: the client will hear of it, unless it has heard of
-    // everything there was.
+    // everything there was. To stop it is none even then: that is what gdb does with all threads
+    // while the end of the last one waits in a queue of its own.
     const bool all_told = engine_.processes().empty() && connection_.on_their_way.empty();
-    if (!resumed && resumed.error().code == Errc::thread_gone && !all_told)
+    const bool only_stops = std::ranges::all_of(actions, [](const ResumeAction& action) {
+      return action.kind == ResumeAction::Kind::stop;
+    });
+    if (!resumed && resumed.error().code == Errc::thread_gone && (only_stops || !all_told))
       return std::string(rsp::ok_reply);
     return reply_to(resumed);
   }

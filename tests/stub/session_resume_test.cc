@@ -213,6 +213,19 @@ TEST_CASE("session: in non-stop a stop does not move the client's selection") {
   CHECK(c.ask("qC") == "QC" + wire_tid(1));
 }
 
+TEST_CASE("session: non-stop, what has gone may be told to stop, not to run") {
+  Client c(1, true);
+  c.speak_gdb();
+  c.ask("?");
+  REQUIRE(c.ask("vStopped") == "OK");
+  REQUIRE(c.ask("vCont;c") == "OK");
+  c.w.tracee.die_all(c.w.pid);
+  REQUIRE(c.event().starts_with("%Stop:X9"));
+  REQUIRE(c.ask("vStopped") == "OK");
+  CHECK(c.ask("vCont;t:" + wire_id(1)) == "OK");
+  CHECK(c.ask("vCont;c:" + wire_id(1)) == "E01");
+}
+
 TEST_CASE("session: QNonStop:0 stops everything without a notification") {
   Client c(2, true);
   REQUIRE(c.ask("vCont;c") == "OK");
