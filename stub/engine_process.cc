@@ -141,12 +141,12 @@ void Engine::adopt_launched(Pid pid) {
   leader.last_stop = Stop{.kind = StopKind::signal, .signal = SIGTRAP};
 }
 
-// The list of threads is read again until a pass finds no new one: those that are created meanwhile
-// by a seized thread are seized by the kernel, those of one not yet seized appear in the next pass.
+// The list of threads is read again until two passes have found no new one: those that are created
+// meanwhile by a seized thread are seized by the kernel, those of one not yet seized appear in the
+// next pass. One pass is not enough: while threads end, the list of those behind them can have gaps
+// (fs/proc/base.c, proc_task_readdir goes on by counting).
 Result<void> Engine::seize_all(Inferior& process) {
-  bool found_new = true;
-  while (found_new) {
-    found_new = false;
+  for (int quiet_passes = 0; quiet_passes < 2; ++quiet_passes) {
     const auto tids = proc_fs::threads(process.pid);
     if (!tids) return tl::unexpected(tids.error());
     for (const Tid tid : *tids) {
@@ -154,7 +154,7 @@ Result<void> Engine::seize_all(Inferior& process) {
       const auto seized = tracee_.seize(tid, process.lifetime);
       if (!seized && tid == leader_of(process.pid)) return seized;
       if (!seized) continue;  // gone, or seized by the kernel and about to be announced
-      found_new = true;
+      quiet_passes = -1;
       Thread& created = add_thread(process, tid);
       created.newborn = false;
       created.want = Want::run;
@@ -194,8 +194,13 @@ Result<void> Engine::take_over(Inferior& attached) {
   if (const auto size = proc_fs::word_size(pid); size && *size == 4)
     join(attached, new_space(x86::Mode::i386));
   if (non_stop_) return {};
-  pump([&] { return process(pid) == nullptr || at_rest(); }, stop_patience_ms);
-  if (process(pid) == nullptr) return fail(Errc::thread_gone, "The process has exited", ESRCH);
+  // Once all are at rest nobody is born or ends, and whoever was missed is found.
+  bool in_time = true;
+  do {
+    in_time = pump([&] { return process(pid) == nullptr || at_rest(); }, stop_patience_ms);
+    if (process(pid) != nullptr) (void)seize_all(attached);
+    if (process(pid) == nullptr) return fail(Errc::thread_gone, "The process has exited", ESRCH);
+  } while (in_time && !at_rest());
   for (auto& [tid, member] : attached.threads) {
     member->want = Want::hold;
     member->last_stop = Stop{.kind = StopKind::signal, .signal = 0};

@@ -2,7 +2,7 @@
 
 import signal
 
-from harness import BOTH, case, procfs
+from harness import BOTH, NEVER, case, procfs
 
 
 def heartbeat(t, process):
@@ -99,6 +99,29 @@ def attach_while_threads_are_born(t):
     gdb.quit()
     heartbeat(t, process)
     untouched(t, process)
+    process.signal(signal.SIGTERM)
+    t.equal(process.wait_exit(), 0, "exit status of the program")
+    found = t.match(process.output(), r"created=(\d+) visits=(\d+)", "the program's last line")
+    t.equal(found[1], found[2], "threads created and visits")
+
+
+@case(timeout=90)
+def attach_misses_no_thread(t):
+    """Attach, breakpoint, detach in a creation storm, 15 times: a thread that was missed would die of
+    the breakpoint, and the program with it."""
+    process = t.spawn("storm 8 0")
+    process.wait_output("visits so far [1-9]")
+    for i in range(15):
+        client = t.rsp(t.server(None, attach=process.pid), handshake=True)
+        client.now_runs(process.words[0])
+        client.query()
+        client.insert(client.address("visit"), rest=NEVER)
+        client.send("vCont;c")
+        client.silence(0.03)
+        client.raw(b"\x03")
+        t.equal(client.stop_reply().signal, 2, f"the stop in round {i}")
+        client.ok("D")
+        t.check(process.running(), f"it runs after round {i}")
     process.signal(signal.SIGTERM)
     t.equal(process.wait_exit(), 0, "exit status of the program")
     found = t.match(process.output(), r"created=(\d+) visits=(\d+)", "the program's last line")
