@@ -120,6 +120,7 @@ bool Engine::pump(const std::function<bool()>& done, int milliseconds) {
     on_child_event();
     if (done()) return true;
     if (now_ns() > end) return false;
+    if (more_events_) continue;
     check_zombie_leaders();
     sleep_us(pause_us);
     pause_us = std::min(pause_us * 2, 2000l);
@@ -141,12 +142,14 @@ void Engine::adopt_launched(Pid pid) {
   leader.last_stop = Stop{.kind = StopKind::signal, .signal = SIGTRAP};
 }
 
-// The list of threads is read again until two passes have found no new one: those that are created
-// meanwhile by a seized thread are seized by the kernel, those of one not yet seized appear in the
-// next pass. One pass is not enough: while threads end, the list of those behind them can have gaps
-// (fs/proc/base.c, proc_task_readdir goes on by counting).
+// The list of threads is read again until a pass finds no new one: those that are created meanwhile
+// by a seized thread are seized by the kernel, those of one not yet seized appear in the next pass.
+// While threads end, the list of those behind them can have gaps (fs/proc/base.c, proc_task_readdir
+// goes on by counting): where they are stopped one by one, it is read again when all are at rest,
+// and else a second pass has to find nobody.
 Result<void> Engine::seize_all(Inferior& process) {
-  for (int quiet_passes = 0; quiet_passes < 2; ++quiet_passes) {
+  const int enough = gate_ ? 1 : 2;
+  for (int quiet_passes = 0; quiet_passes < enough; ++quiet_passes) {
     const auto tids = proc_fs::threads(process.pid);
     if (!tids) return tl::unexpected(tids.error());
     for (const Tid tid : *tids) {
@@ -194,7 +197,7 @@ Result<void> Engine::take_over(Inferior& attached) {
   if (const auto size = proc_fs::word_size(pid); size && *size == 4)
     join(attached, new_space(x86::Mode::i386));
   if (non_stop_) return {};
-  // Once all are at rest nobody is born or ends, and whoever was missed is found.
+  // Once all are at rest nobody is born, and whoever was missed is found.
   bool in_time = true;
   do {
     in_time = pump([&] { return process(pid) == nullptr || at_rest(); }, stop_patience_ms);
