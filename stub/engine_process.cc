@@ -12,6 +12,7 @@ namespace stub {
 namespace {
 
 constexpr int stop_patience_ms = 5000;  // a thread in uninterruptible sleep may take longer
+constexpr int signal_patience_ms = 50;  // a signal that waits for a running thread comes at once
 constexpr int kill_patience_ms = 10000;
 
 void sleep_us(long microseconds) {
@@ -197,10 +198,16 @@ Result<void> Engine::take_over(Inferior& attached) {
   if (const auto size = proc_fs::word_size(pid); size && *size == 4)
     join(attached, new_space(x86::Mode::i386));
   if (non_stop_) return {};
+  const auto quiet = [&] { return process(pid) == nullptr || at_rest(); };
+  // Several threads may have been let run on to one signal of the process, which one of them takes.
+  if (!pump(quiet, signal_patience_ms)) {
+    attaching_ = false;
+    for (auto& [tid, member] : attached.threads) request_interrupt(*member);
+  }
   // Once all are at rest nobody is born, and whoever was missed is found.
   bool in_time = true;
   do {
-    in_time = pump([&] { return process(pid) == nullptr || at_rest(); }, stop_patience_ms);
+    in_time = pump(quiet, stop_patience_ms);
     if (process(pid) != nullptr) (void)seize_all(attached);
     if (process(pid) == nullptr) return fail(Errc::thread_gone, "The process has exited", ESRCH);
   } while (in_time && !at_rest());

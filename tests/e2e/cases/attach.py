@@ -1,6 +1,8 @@
 """Attaching to what is already running, and letting it go as if nobody had been there."""
 
 import signal
+import threading
+import time
 
 from harness import BOTH, NEVER, case, procfs
 
@@ -145,6 +147,34 @@ def attach_to_many_idle_threads(t):
     heartbeat(t, process)
     untouched(t, process)
     t.check(" woken 0\n" in process.output(), "an idle thread's read was interrupted")
+
+
+@case(timeout=90)
+def attach_into_signals(t):
+    """Signals for whichever thread takes them keep coming meanwhile: all threads are stopped then."""
+    process = t.spawn("selfcheck 4")
+    process.wait_output("beat 1 ")
+    done = threading.Event()
+
+    def flood():
+        while not done.is_set():
+            process.signal(signal.SIGURG)  # nobody minds it, but a traced thread stops for it
+            time.sleep(0.0005)
+
+    sender = threading.Thread(target=flood)
+    sender.start()
+    try:
+        for i in range(50):
+            client = t.rsp(t.server(None, attach=process.pid), handshake=True)
+            client.query()
+            states = [procfs.state(process.pid, tid) for tid in procfs.threads(process.pid)]
+            t.equal(states, ["t"] * 5, f"the threads in round {i}")
+            client.ok("D")
+    finally:
+        done.set()
+        sender.join()
+    untouched(t, process)
+    finish(t, process)
 
 
 @case()
