@@ -10,6 +10,7 @@
 // told of any reads nothing at all, so where every thread runs it is told of a stop that did not
 // take place: signal 0, at the place where the thread was let go last, its other registers not to
 // be had. No stop is told later: whoever wants to know connects again.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <type_traits>
