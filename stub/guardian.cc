@@ -42,11 +42,14 @@
 #include "stub/journal.h"
 #include "stub/linux_tracee.h"
 #include "stub/log.h"
+#include "stub/proc_fs.h"
 #include "stub/retrying_tracee.h"
 #include "stub/unique_fd.h"
 
 namespace stub {
 namespace {
+
+pid_t guardian_pid = 0;  // in the tracer
 
 constexpr int passed_on[] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -146,6 +149,7 @@ int guard(pid_t tracer, int life_line) {
 }
 
 void become_tracer(pid_t guardian, const GuardianOptions& options) {
+  guardian_pid = guardian;
   if (!options.one_group) setpgid(0, 0);
   std::signal(SIGTTOU, SIG_IGN);  // messages to the terminal from a background group
   prctl(PR_SET_NAME, tracer_name);
@@ -158,6 +162,16 @@ void become_tracer(pid_t guardian, const GuardianOptions& options) {
 }  // namespace
 
 int guardian_gone_signal() { return SIGUSR1; }
+
+bool guardian_was_killed() {
+  if (guardian_pid == 0) return false;
+  if (getppid() != guardian_pid) return true;
+  // SIGKILL is made pending for each thread, and taken off just before it begins to exit
+  // (kernel/signal.c, complete_signal and get_signal).
+  constexpr std::uint32_t exiting = 4, killed = 1u << (SIGKILL - 1);  // PF_EXITING
+  const auto stat = proc_fs::stat(Tid{guardian_pid});
+  return !stat || (stat->flags & exiting) != 0 || (stat->pending & killed) != 0;
+}
 
 void die_of(int signal) {
   // A second core file would be of the wrong process.

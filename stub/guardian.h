@@ -13,6 +13,10 @@ inline constexpr char tracer_name[] = "ss-tracer";
 // What the tracer is sent when its guardian has gone: to be taken for a SIGTERM.
 int guardian_gone_signal();
 
+// In the tracer: whether the guardian has gone, or has been sent a SIGKILL and has not come to die
+// of it yet. Some 20 µs; false where there is no guardian.
+bool guardian_was_killed();
+
 struct GuardianOptions {
   // The tracer is to read from the terminal itself, which only the terminal's foreground process
   // group may do: it stays in the guardian's group.

@@ -223,7 +223,9 @@ std::optional<Stat> parse_stat(std::string_view text) {
   for (int field = 9; field <= 39; ++field) {
     skip_blanks(text);
     std::string_view word = take_until(text, ' ');
+    if (field == 9 && !take_number(word, s.flags)) return std::nullopt;
     if (field == 22 && !take_number(word, s.start_time)) return std::nullopt;
+    if (field == 31 && !take_number(word, s.pending)) return std::nullopt;
     if (field == 39 && !take_number(word, s.processor)) return std::nullopt;
   }
   return s;

@@ -35,16 +35,18 @@ struct Status {
 
 // /proc/PID/stat. proc_pid_stat(5); the field numbers are that page's.
 struct Stat {
-  std::string comm;     // 2: up to 15 bytes of anything, not escaped
-  char state = '?';     // 3
-  Pid ppid{};           // 4
-  pid_t pgrp = 0;       // 5
-  pid_t session = 0;    // 6
-  int tty = 0;          // 7: device number, 0 for none
-  pid_t tty_pgrp = -1;  // 8: foreground group of that terminal
+  std::string comm;         // 2: up to 15 bytes of anything, not escaped
+  char state = '?';         // 3
+  Pid ppid{};               // 4
+  pid_t pgrp = 0;           // 5
+  pid_t session = 0;        // 6
+  int tty = 0;              // 7: device number, 0 for none
+  pid_t tty_pgrp = -1;      // 8: foreground group of that terminal
+  std::uint32_t flags = 0;  // 9: PF_... of the kernel's include/linux/sched.h
   std::uint64_t start_time =
-      0;              // 22: clock ticks since boot; tells a reused id from its predecessor
-  int processor = 0;  // 39: on which it last ran
+      0;                      // 22: clock ticks since boot; tells a reused id from its predecessor
+  std::uint32_t pending = 0;  // 31: bit n - 1: signal n waits for this very thread; up to 31
+  int processor = 0;          // 39: on which it last ran
 };
 
 std::optional<Status> parse_status(std::string_view text);

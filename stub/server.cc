@@ -27,6 +27,7 @@
 #include <cstring>
 #include <list>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "stub/guardian.h"
@@ -295,11 +296,24 @@ class Server::Loop {
   void on_input(const ClientPtr& client) {
     const ssize_t got = ::read(client->in.native_handle(), input_.data(), input_.size());
     if (got > 0) {
+      if (comes_after_a_pause() && guardian_was_killed()) {
+        ended_by_ = guardian_gone_signal();
+        return io_.stop();
+      }
       client->peer.receive(std::as_bytes(std::span(input_.data(), static_cast<std::size_t>(got))));
       return after_event(client);
     }
     if (got < 0 && (errno == EINTR || would_block(errno))) return wait_for_input(client);
     hang_up(client);
+  }
+
+  // Whoever kills what seems to be the server and then asks it something must get no answer, and
+  // the guardian may not have come to die of the signal yet. Packets that follow each other at once
+  // were not sent after a kill(1).
+  bool comes_after_a_pause() {
+    constexpr auto pause = std::chrono::milliseconds(2);
+    const auto before = std::exchange(last_input_, std::chrono::steady_clock::now());
+    return last_input_ - before > pause;
   }
 
   void after_event(const ClientPtr& client) {
@@ -405,6 +419,7 @@ class Server::Loop {
   std::vector<ClientPtr> observers_;
   std::array<char, read_size> input_;
   Peer* peer_ = nullptr;
+  std::chrono::steady_clock::time_point last_input_;
   int ended_by_ = 0;
 };
 

@@ -62,7 +62,7 @@ TEST_CASE("parse_status") {
 TEST_CASE("parse_stat: any name") {
   const std::string tail =
       " S 10 20 30 34816 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654 0 0 18446744073709551615 "
-      "0 0 0 0 0 0 0 0 0 0 0 0 17 5 0 0 0 0 0\n";
+      "0 0 0 0 0 256 0 0 0 0 0 0 17 5 0 0 0 0 0\n";
   for (std::string name : {"bash", "", "a) R 1 (b", "x y", "new\nline", ")", "(((", ") S 1 1"}) {
     CAPTURE(name);
     auto s = proc_fs::parse_stat("123 (" + name + ")" + tail);
@@ -74,7 +74,9 @@ TEST_CASE("parse_stat: any name") {
     CHECK(s->session == 30);
     CHECK(s->tty == 34816);
     CHECK(s->tty_pgrp == -1);
+    CHECK(s->flags == 4194304);
     CHECK(s->start_time == 987654);
+    CHECK(s->pending == 256);
     CHECK(s->processor == 5);
   }
   for (const char* bad : {"", "1", "1 (x", "1 )x(", "1 (x)", "1 (x) S", "1 (x) S 1 2 3 4 5 6"}) {

@@ -3,9 +3,11 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
-from harness import NEVER, case, procfs
+from harness import NEVER, Disconnected, Skip, case, procfs
 
 LEAVES_BYTES = "leaves its breakpoint bytes in the program"
 
@@ -166,3 +168,30 @@ def the_parent_of_what_it_started(t):
     os.kill(parent, signal.SIGKILL)
     t.check(client.closed(), "the connection")
     server.popen.wait()
+
+
+@case(gdbserver="one process, whose death nobody can overtake")
+def killed_is_dead_at_once(t):
+    """The first process has been killed and gets no processor to die: the other answers nobody."""
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < 2:
+        raise Skip("this machine has one processor")
+    process, server, client = attached(t)
+    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        os.sched_setaffinity(hog.pid, processors[:1])
+        os.sched_setaffinity(server.pid, processors[:1])
+        os.sched_setaffinity(server.tracer(), processors[1:])
+        os.sched_setscheduler(server.pid, os.SCHED_IDLE, os.sched_param(0))
+        time.sleep(0.05)
+        os.kill(server.pid, signal.SIGKILL)
+        client.send("?")
+        try:
+            t.equal(client.receive(), None, "the answer")
+        except Disconnected:
+            pass
+    finally:
+        hog.kill()
+        hog.wait()
+    ended(t, server, process.pid)
+    clean(t, process, process.pid)
