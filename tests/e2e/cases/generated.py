@@ -26,8 +26,11 @@ COMPARISONS = "== != < <= > >=".split()
 
 
 class Generator:
-    def __init__(self, seed):
+    def __init__(self, seed, narrowing):
         self.random = random.Random(seed)
+        self.casts = CASTS[:9] if narrowing else ["long", "unsigned long"]
+        # Not of a _Bool: what these make of one is not agreed on.
+        self.signs = ["-(long)", "!"] + (["~(int)", "~(unsigned)"] if narrowing else ["~(long)"])
 
     def value(self, depth):
         one = self.random
@@ -35,17 +38,16 @@ class Generator:
         if kind <= 2:
             return one.choice(INTEGERS)
         if kind == 3:
-            return f"({one.choice(CASTS[:9])})({self.value(depth - 1)})"
+            return f"({one.choice(self.casts)})({self.value(depth - 1)})"
         if kind == 4:
-            sign = one.choice(["-(long)", "~(int)", "~(unsigned)", "!"])  # not of a _Bool
-            return f"{sign}({self.value(depth - 1)})"
+            return f"{one.choice(self.signs)}({self.value(depth - 1)})"
         if kind == 5:
             return f"(({self.value(depth - 1)}) {one.choice('/%')} {one.randrange(2, 40)})"
         if kind == 6:
             return f"(({self.value(depth - 1)}) {one.choice(['<<', '>>'])} {one.randrange(0, 12)})"
         if kind == 7:
             # gdb gives ?: the type of the operand it takes, and its compiler that of the first one.
-            cast = one.choice(CASTS[:9])
+            cast = one.choice(self.casts)
             return (f"(({self.condition(depth - 1)}) ? ({cast})({self.value(depth - 1)}) : "
                     f"({cast})({self.value(depth - 1)}))")
         return f"(({self.value(depth - 1)}) {one.choice(ARITHMETIC)} ({self.value(depth - 1)}))"
@@ -78,9 +80,10 @@ def numbered(words):
 @case(timeout=150, gdbserver="takes only packets too short for so many conditions; gdb dies of it")
 def server_and_gdb_agree(t):
     """Hundreds of conditions, random but always the same: true for the same calls in server and gdb."""
-    generator = Generator("conditions")
-    conditions = [generator.condition(2) for _ in range(480)]
     gdb = t.gdb("conditions")
+    narrowing = gdb.number("(char)-1001") == 23  # gdb 16's own result is another
+    generator = Generator("conditions", narrowing)
+    conditions = [generator.condition(2) for _ in range(480)]
     gdb.cli("set confirm off")
     place = f"conditions.c:{t.line('conditions.c', 'probe: here')}"
     gdb.cont_to(place)
@@ -116,7 +119,8 @@ def server_and_gdb_agree(t):
     t.equal(different, [], "different opinions")
     both = sum(0 < calls < 0xffff for calls in own)
     t.check(both >= 70, f"only {both} conditions are neither always nor never true")
-    t.note(f"{len(conditions)} conditions, {both} of them true for some calls and false for others")
+    t.note(f"{len(conditions)} conditions, {both} of them true for some calls and false for others"
+           + ("" if narrowing else "; no casts to narrower types, in which this gdb is wrong"))
 
 
 def usable(gdb, place, text):

@@ -134,7 +134,6 @@ def non_stop_beside_others(t):
         done = next(stop for stop in left if stop.thread == thread)
         t.equal((done.signal, done.pc), (5, end), repr(done))
     client.ok("vCont;c")
-    client.write_memory(client.address("stop"), b"\1")
     t.equal(client.server.wait_output("wrong=([0-9]+)").group(1), "0", "wrong sums")
 
 
