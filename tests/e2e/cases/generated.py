@@ -28,6 +28,8 @@ COMPARISONS = "== != < <= > >=".split()
 class Generator:
     def __init__(self, seed, narrowing):
         self.random = random.Random(seed)
+        self.integer = "{}" if narrowing else "(long)({})"
+        self.shifts = ["<<", ">>"] if narrowing else [">>"]
         self.casts = CASTS[:9] if narrowing else ["long", "unsigned long"]
         # Not of a _Bool: what these make of one is not agreed on.
         self.signs = ["-(long)", "!"] + (["~(int)", "~(unsigned)"] if narrowing else ["~(long)"])
@@ -36,7 +38,8 @@ class Generator:
         one = self.random
         kind = one.randrange(9) if depth else 0
         if kind <= 2:
-            return one.choice(INTEGERS)
+            leaf = one.choice(INTEGERS)
+            return leaf if leaf.startswith("$") else self.integer.format(leaf)
         if kind == 3:
             return f"({one.choice(self.casts)})({self.value(depth - 1)})"
         if kind == 4:
@@ -44,7 +47,7 @@ class Generator:
         if kind == 5:
             return f"(({self.value(depth - 1)}) {one.choice('/%')} {one.randrange(2, 40)})"
         if kind == 6:
-            return f"(({self.value(depth - 1)}) {one.choice(['<<', '>>'])} {one.randrange(0, 12)})"
+            return f"(({self.value(depth - 1)}) {one.choice(self.shifts)} {one.randrange(0, 12)})"
         if kind == 7:
             # gdb gives ?: the type of the operand it takes, and its compiler that of the first one.
             cast = one.choice(self.casts)
@@ -120,7 +123,7 @@ def server_and_gdb_agree(t):
     both = sum(0 < calls < 0xffff for calls in own)
     t.check(both >= 70, f"only {both} conditions are neither always nor never true")
     t.note(f"{len(conditions)} conditions, {both} of them true for some calls and false for others"
-           + ("" if narrowing else "; no casts to narrower types, in which this gdb is wrong"))
+           + ("" if narrowing else "; nothing is narrowed or shifted left, which this gdb does wrongly"))
 
 
 def usable(gdb, place, text):
