@@ -7,11 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
 #include <string>
+
+#include "stub/number.h"
 
 namespace stub {
 namespace {
@@ -21,11 +21,7 @@ constexpr int first_descriptor = 3;  // SD_LISTEN_FDS_START
 std::optional<int> number_in(const char* variable) {
   const char* const text = std::getenv(variable);
   if (text == nullptr) return std::nullopt;
-  int value = 0;
-  const char* const end = text + std::strlen(text);
-  const auto [stop, error] = std::from_chars(text, end, value);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return value;
+  return whole_number<int>(text);
 }
 
 }  // namespace

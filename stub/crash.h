@@ -1,9 +1,6 @@
 // What the tracer does when it crashes.
 #pragma once
 
-#include <optional>
-#include <span>
-
 namespace stub {
 
 // From here on a fatal signal of our own making (SIGSEGV, SIGABRT of a failed assertion ...) makes

@@ -135,17 +135,14 @@ bool Engine::may_run(const Thread& thread) const {
 
 void Engine::go_on(Thread& thread) {
   if (thread.running) return;
-  may_run(thread) ? start(thread) : park(thread);
+  if (may_run(thread)) return start(thread);
+  park(thread);
 }
 
 void Engine::settle(Thread& thread) {
-  if (thread.running) return;
-  if (!may_run(thread)) return park(thread);
-  if (replaced_by_exec(thread)) {
+  if (!thread.running && may_run(thread) && replaced_by_exec(thread))
     thread.running = true;  // the event is about to be told
-    return;
-  }
-  start(thread);
+  go_on(thread);
 }
 
 // While a leader was held, a thread that ran may have called exec: the stopped leader was killed

@@ -96,10 +96,7 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
     space->sites.copy_from(origin.space->sites);
     space->sites.drop_internal(child);
     space->filters = origin.space->filters;
-    space->sites.for_each([&](Site& site) {
-      const auto filter = space->filters.find(site.address);
-      site.filter = filter == space->filters.end() ? nullptr : &filter->second;
-    });
+    space->sites.for_each([&](Site& site) { site.filter = space->filter_at(site.address); });
     space->parent_areas = origin.space;
     space->hardware = origin.space->hardware;
   }

@@ -80,10 +80,7 @@ bool Engine::forget_end(Pid pid) {
 void Engine::close_gate() {
   if (!gate_) gate_closed_ns_ = now_ns();
   gate_ = true;
-  interrupt_all([](const Thread& member) {
-    const bool steps = member.want == Want::step || member.want == Want::range;
-    return !(member.stepped && steps);
-  });
+  interrupt_all([](const Thread& member) { return !(member.stepped && is_step(member.want)); });
 }
 
 // Not so for a step into a system call that sleeps.
@@ -135,7 +132,7 @@ std::deque<StopReport>::iterator Engine::next_report() {
   for (auto it = reports_.begin(); it != reports_.end(); ++it) {
     const Thread* stopped = is_process_event(it->stop.kind) ? nullptr : thread(it->tid);
     const Want want = stopped == nullptr ? Want::run : stopped->want;
-    if (want == Want::step || want == Want::range) return it;
+    if (is_step(want)) return it;
     if (want != Want::hold && chosen == reports_.end()) chosen = it;
   }
   return chosen;
@@ -256,9 +253,8 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions,
   // Before anything runs: a thread that is just being stepped would be done with it first.
   if (interrupt_owed_) (void)interrupt(std::nullopt);
   // Those that are stepped first: what the others run into would only delay the step.
-  std::stable_partition(matched.begin(), matched.end(), [](const Thread* each) {
-    return each->want == Want::step || each->want == Want::range;
-  });
+  std::stable_partition(matched.begin(), matched.end(),
+                        [](const Thread* each) { return is_step(each->want); });
   for (Thread* each : matched) settle(*each);
   handle_deaths();
   return {};

@@ -109,8 +109,7 @@ Result<void> Engine::insert_breakpoint(Pid pid, Address at, SiteProgram program)
   if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   auto site = known->space->sites.insert_client(pid, at, std::move(program));
   if (!site) return tl::unexpected(site.error());
-  const auto filter = known->space->filters.find(at);
-  (*site)->filter = filter == known->space->filters.end() ? nullptr : &filter->second;
+  (*site)->filter = known->space->filter_at(at);
   return {};
 }
 

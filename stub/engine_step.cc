@@ -7,7 +7,7 @@
 namespace stub {
 
 void Engine::step_over_site(Thread& thread, Site& site) {
-  const bool stepping = thread.want == Want::step || thread.want == Want::range;
+  const bool stepping = is_step(thread.want);
   StepOutcome outcome = step_over_.prepare(thread, site, stepping);
   if (outcome == StepOutcome::site_changed) outcome = step_over_.prepare(thread, site, stepping);
   if (const auto death = step_over_.take_death()) {

@@ -41,6 +41,10 @@ struct AddressSpace {
   std::vector<Inferior*> users;  // the processes that run in it
   BreakpointTable sites;
   std::map<Address, SiteFilter> filters;  // of sites, inserted or not (Site::filter points here)
+  SiteFilter* filter_at(Address at) {     // null: none
+    const auto found = filters.find(at);
+    return found == filters.end() ? nullptr : &found->second;
+  }
   SsolAreas areas;
   // After a fork: the parent's slots, to make the PC of the child canonical at its first stop.
   std::shared_ptr<AddressSpace> parent_areas;

@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "stub/monitor.h"
+#include "stub/number.h"
 
 namespace stub {
 
@@ -42,14 +42,10 @@ MonitorResult list(MonitorContext context) {
 }
 
 std::optional<Address> place(std::string_view text, const BreakpointTable& sites) {
-  const bool hex = text.starts_with("0x");
-  if (hex) text.remove_prefix(2);
-  std::uint64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value, hex ? 16 : 10);
-  if (error != std::errc() || stopped != end) return std::nullopt;
-  if (hex) return Address(value);
-  return value > 0xffffffff ? std::nullopt : sites.address_of(static_cast<unsigned>(value));
+  const auto value = decimal_or_hex(text);
+  if (!value) return std::nullopt;
+  if (text.starts_with("0x")) return Address(*value);
+  return *value > 0xffffffff ? std::nullopt : sites.address_of(static_cast<unsigned>(*value));
 }
 
 }  // namespace
@@ -73,9 +69,9 @@ MonitorResult monitor_condition(std::string_view arguments, MonitorContext conte
             false};
   }
   if (terms.empty()) {
-    const auto filter = space.filters.find(*at);
-    if (filter == space.filters.end()) return refuse("No condition is set there.");
-    return {describe(filter->first, filter->second), false, false};
+    const SiteFilter* filter = process->space->filter_at(*at);
+    if (filter == nullptr) return refuse("No condition is set there.");
+    return {describe(*at, *filter), false, false};
   }
   auto filter = SiteFilter::parse(terms, space.mode);
   if (!filter) return refuse(filter.error().text);

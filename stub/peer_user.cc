@@ -29,6 +29,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "stub/number.h"
 #include "stub/unique_fd.h"
 
 namespace stub {
@@ -200,15 +201,13 @@ Result<void> allow_user(const std::string& text, AllowedUsers& allowed) {
     allowed.everybody = true;
     return {};
   }
-  uid_t user = 0;
-  const char* const end = text.data() + text.size();
-  const auto number = std::from_chars(text.data(), end, user);
-  if (number.ec != std::errc() || number.ptr != end) {
+  auto user = whole_number<uid_t>(text);
+  if (!user) {
     const passwd* entry = getpwnam(text.c_str());
     if (entry == nullptr) return fail(Errc::refused, "No such user: " + text);
     user = entry->pw_uid;
   }
-  allowed.users.push_back(user);
+  allowed.users.push_back(*user);
   return {};
 }
 

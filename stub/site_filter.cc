@@ -4,27 +4,16 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
 #include "arch/register_table.h"
+#include "stub/number.h"
 
 namespace stub {
 namespace {
 
 tl::unexpected<Error> wrong(std::string_view term, std::string_view why) {
   return fail(Errc::malformed, fmt::format("{}: {}", term, why));
-}
-
-// Decimal, or hexadecimal behind 0x; the whole text.
-std::optional<std::uint64_t> number(std::string_view text) {
-  const bool hex = text.starts_with("0x");
-  if (hex) text.remove_prefix(2);
-  std::uint64_t value = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), value, hex ? 16 : 10);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 constexpr std::pair<std::string_view, TextTest::Relation> relations[] = {
@@ -97,7 +86,7 @@ class SiteFilter::Parser {
     while (!value.empty()) {
       const std::string_view one = value.substr(0, value.find(','));
       value.remove_prefix(std::min(value.size(), one.size() + 1));
-      const auto tid = number(one);
+      const auto tid = decimal_or_hex(one);
       if (!tid || *tid == 0 || *tid > 0x7fffffff)
         return wrong(term, "thread ids are wanted, as `info threads` shows them behind LWP");
       filter_.threads_.push_back(Tid{static_cast<pid_t>(*tid)});
@@ -108,7 +97,7 @@ class SiteFilter::Parser {
 
   Result<void> count(std::string_view term, std::string_view value, std::uint64_t least,
                      std::uint64_t& into) {
-    const auto given = number(value);
+    const auto given = decimal_or_hex(value);
     if (!given || *given < least) return wrong(term, "a number of hits is wanted");
     into = *given;
     return {};
@@ -116,7 +105,7 @@ class SiteFilter::Parser {
 
   Result<void> rate(std::string_view term, std::string_view value) {
     const std::size_t slash = std::min(value.find('/'), value.size());
-    const auto most = number(value.substr(0, slash));
+    const auto most = decimal_or_hex(value.substr(0, slash));
     const auto unit = slash == value.size() ? "s" : value.substr(slash + 1);
     const auto period =
         std::ranges::find(periods, unit, &std::pair<std::string_view, std::uint64_t>::first);
@@ -154,13 +143,13 @@ class SiteFilter::Parser {
       const x86::Register* reg = registers_.find(base.substr(1));
       if (reg == nullptr || x86::needs_xstate(*reg)) return false;
       at.reg = reg->number;
-    } else if (const auto address = number(base)) {
+    } else if (const auto address = decimal_or_hex(base)) {
       at.offset = *address;
     } else {
       return false;
     }
     if (sign == text.size()) return true;
-    const auto distance = number(text.substr(sign + 1));
+    const auto distance = decimal_or_hex(text.substr(sign + 1));
     if (!distance) return false;
     at.offset += text[sign] == '+' ? *distance : -*distance;
     return true;

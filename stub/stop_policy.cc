@@ -31,7 +31,7 @@ Action on_int3(const StopFacts& facts) {
 Action on_debug_trap(const StopFacts& facts) {
   if (facts.hardware && !facts.hidden) return Action::hit_hardware;
   if (facts.in_place_step) return Action::finish_in_place;
-  if (facts.want == Want::step || facts.want == Want::range)
+  if (is_step(facts.want))
     return step_is_complete(facts.want, facts.inside_range) ? Action::report_step : Action::go_on;
   // The stub stepped it out of a slot that has no end of its own, or a point was removed after it
   // had fired. All else is the program's: its own trap flag, int1, a perf trap.
@@ -49,8 +49,7 @@ Action on_signal(const StopFacts& facts, int signal) {
   if (facts.hidden) return Action::deliver;
   // A client that steps has to see every signal: it lets the handler run and steps on behind it,
   // which nobody else can do for it.
-  const bool steps = facts.want == Want::step || facts.want == Want::range;
-  if (facts.own_signal || (facts.passed_signal && !steps)) return Action::deliver;
+  if (facts.own_signal || (facts.passed_signal && !is_step(facts.want))) return Action::deliver;
   return Action::report_signal;
 }
 

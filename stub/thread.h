@@ -26,6 +26,8 @@ enum class Want : std::uint8_t {
   range,  // steps while `range_start <= pc < range_end`
 };
 
+constexpr bool is_step(Want want) { return want == Want::step || want == Want::range; }
+
 // A thread running a slot that ends in int3.
 struct SlotRun {
   Address site;

@@ -114,8 +114,7 @@ def attach_misses_no_thread(t):
     process = t.spawn("storm 8 0")
     process.wait_output("visits so far [1-9]")
     for i in range(15):
-        client = t.rsp(t.server(None, attach=process.pid), handshake=True)
-        client.now_runs(process.words[0])
+        client = t.rsp(t.server_of(process), handshake=True)
         client.query()
         client.insert(client.address("visit"), rest=NEVER)
         client.send("vCont;c")

@@ -32,8 +32,7 @@ def attached(t, rest=NEVER, features=GDB_FEATURES, **options):
     """selfcheck running, a raw client attached, a site in step(), everything resumed."""
     process = t.spawn("selfcheck 4")
     process.wait_output("beat 2 ")
-    server = t.server(attach=process.pid, **options)
-    server.program = process.words
+    server = t.server_of(process, **options)
     client = t.rsp(server)
     client.handshake(features)
     client.query()
@@ -222,8 +221,7 @@ def ten_rounds_of_vanishing(t):
     process = t.spawn("selfcheck 4")
     process.wait_output("beat 2 ")
     for number in range(10):
-        server = t.server(attach=process.pid)
-        server.program = process.words
+        server = t.server_of(process)
         client = t.rsp(server, handshake=True)
         client.query()
         client.insert(client.address("sum_step"), rest=NEVER if number % 2 else "")

@@ -30,8 +30,7 @@ def kill_tracer(server):
 def attached(t):
     process = t.spawn("kin")
     process.wait_output("beat 3 ")
-    server = t.server(attach=process.pid)
-    server.program = process.words
+    server = t.server_of(process)
     client = t.rsp(server, handshake=True)
     client.query()
     return process, server, client

@@ -89,8 +89,7 @@ def silent_and_slow_clients(t):
     """A client that says nothing; one that sends a packet byte by byte; breakpoints go on meanwhile."""
     process = t.spawn("selfcheck 2")
     process.wait_output("beat 1 ")
-    server = t.server(attach=process.pid)
-    server.program = process.words
+    server = t.server_of(process)
     client = t.rsp(server, handshake=True)
     client.query()
     client.insert(client.address("sum_step"), rest=NEVER)
@@ -114,8 +113,7 @@ def ten_thousand_threads(t):
     count = 10_000
     process = t.spawn(f"idle {count}")
     process.wait_output("beat 1 ", 60)
-    server = t.server(attach=process.pid)
-    server.program = process.words
+    server = t.server_of(process)
     client = t.rsp(server)
     client.handshake()
     t.equal(client.ask("?", 60)[:1], "T", "stopped")

@@ -130,8 +130,7 @@ def attach_and_detach(t):
     find_lldb()
     process = t.spawn("selfcheck 4")
     process.wait_output("beat 2 ")
-    server = t.server(attach=process.pid)
-    server.program = process.words
+    server = t.server_of(process)
     text = run_script(t, [*connect(server), "thread list", "breakpoint set -n sum_step", "continue",
                           "continue", "thread backtrace", "detach"])
     in_order(t, text, r"stop reason = breakpoint 1\.1", r"stop reason = breakpoint 1\.1",

@@ -127,6 +127,24 @@ class Context:
         words = self.program(program) if program else None
         return server_module.Server(self, words, **options)
 
+    def server_of(self, process, **options):
+        """A server that is attached to a program of the case's own (spawn())."""
+        server = self.server(attach=process.pid, **options)
+        server.program = process.words
+        return server
+
+    def unharmed(self, process, seconds=5):
+        """Fails unless `selfcheck` goes on after its server has gone, with nothing left in it."""
+        def beats():
+            return process.output().count("beat")
+
+        before = beats()
+        self.wait_until(lambda: beats() > before + 1 or not procfs.alive(process.pid),
+                        "the program to go on", seconds)
+        self.check(procfs.alive(process.pid), f"the program is dead: {process.popen.poll()}")
+        self.equal(procfs.text_differences(process.pid, process.words[0]), [], "text differs")
+        self.check("sidestep" not in procfs.read(f"/proc/{process.pid}/maps"), "an area is left")
+
     def spawn_server(self, words, **options):
         """The server under test with a command line of the case's own; nothing is waited for."""
         return server_module.Process(self, [self.server_path, *words], **options)

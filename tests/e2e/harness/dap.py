@@ -2,15 +2,14 @@
 
 import json
 import os
-import select
-import signal
 import subprocess
 import time
 
 from .errors import Failure
+from .tool import Tool
 
 
-class Adapter:
+class Adapter(Tool):
     """Requests wait for their response; events are taken with wait()."""
 
     def __init__(self, t, words):
@@ -44,13 +43,7 @@ class Adapter:
         return json.loads(rest[:size])
 
     def _read(self, end, what):
-        left = end - time.monotonic()
-        if left <= 0 or not select.select([self.popen.stdout], [], [], left)[0]:
-            raise Failure(f"debug adapter: waited for {what}")
-        block = os.read(self.popen.stdout.fileno(), 1 << 16)
-        if not block:
-            raise Failure(f"debug adapter ended; waited for {what}")
-        self.buffer += block
+        self.buffer += self.read_block(end, "debug adapter", what)
         while message := self._message():
             self.trace.append(f"{time.monotonic() % 1000:7.3f} <- {json.dumps(message)}")
             if message["type"] == "event":
@@ -82,10 +75,3 @@ class Adapter:
                 if not response["success"]:
                     raise Failure(f"debug adapter: waited for {name}, got: {response.get('message')}")
             self._read(end, f"the event {name}")
-
-    def close(self):
-        if self.popen.poll() is None:
-            os.kill(self.popen.pid, signal.SIGKILL)
-            self.popen.wait()
-        self.popen.stdin.close()
-        self.popen.stdout.close()

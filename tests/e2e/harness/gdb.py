@@ -3,12 +3,12 @@
 import os
 import re
 import select
-import signal
 import subprocess
 import time
 
 from . import mi, procfs
 from .errors import Failure
+from .tool import Tool
 
 # Nothing of the user's, no questions, no paging, no network; files are read locally unless a case
 # asks for the target's.
@@ -55,7 +55,7 @@ def find_gdb(context):
     return os.environ.get("GDB") or context.installed("gdb")
 
 
-class Gdb:
+class Gdb(Tool):
     """An MI session. Methods wait for the answer; stops are taken with wait_stop()."""
 
     def __init__(self, context, settings=()):
@@ -262,13 +262,6 @@ class Gdb:
         """SIGKILL: the connection drops without a word."""
         self.popen.kill()
         self.popen.wait()
-
-    def close(self):
-        if self.popen.poll() is None:
-            os.kill(self.popen.pid, signal.SIGKILL)
-            self.popen.wait()
-        self.popen.stdin.close()
-        self.popen.stdout.close()
 
 
 def run_script(context, lines, seconds):

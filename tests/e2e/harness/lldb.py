@@ -3,14 +3,13 @@ is typed into, where the program runs on meanwhile."""
 
 import os
 import re
-import select
 import shutil
-import signal
 import subprocess
 import time
 
 from . import procfs
-from .errors import Failure, Skip
+from .errors import Skip
+from .tool import Tool
 
 NAMES = ("lldb", *(f"lldb-{version}" for version in range(22, 13, -1)))
 # Nothing of the user's, no network, no questions.
@@ -80,7 +79,7 @@ def run_python(t, code, seconds=60.0):
     return run_script(t, [f"script exec(open('{path}').read())"], seconds)
 
 
-class Lldb:
+class Lldb(Tool):
     """Commands are typed; what they print is returned. A command that lets the program run returns
     at once: wait_state() waits for what becomes of it."""
 
@@ -99,12 +98,7 @@ class Lldb:
     def _until(self, pattern, start, seconds):
         end = time.monotonic() + seconds
         while not (found := re.compile(pattern, re.M).search(self.text, start)):
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.popen.stdout], [], [], left)[0]:
-                raise Failure(f"lldb did not print /{pattern}/ in {seconds:g} s")
-            block = os.read(self.popen.stdout.fileno(), 1 << 16)
-            if not block:
-                raise Failure(f"lldb ended before it printed /{pattern}/")
+            block = self.read_block(end, "lldb", f"/{pattern}/, {seconds:g} s")
             self.text += block.decode("utf-8", "replace")
         return found
 
@@ -124,10 +118,3 @@ class Lldb:
         self._until(rf"^Process \d+ {wanted}", start, seconds)
         self.run("version")  # what belongs to the stop has been printed
         return self.text[start:]
-
-    def close(self):
-        if self.popen.poll() is None:
-            os.kill(self.popen.pid, signal.SIGKILL)
-            self.popen.wait()
-        self.popen.stdin.close()
-        self.popen.stdout.close()
