@@ -73,8 +73,6 @@ class TraceVariables final : public rsp::AgentVariables {
   std::map<unsigned, std::int64_t> values_;
 };
 
-std::uint64_t now_ns();  // CLOCK_MONOTONIC
-
 class Engine {
  public:
   explicit Engine(Tracee& tracee);

@@ -5,7 +5,6 @@
 // reported.
 #include <algorithm>
 #include <array>
-#include <ctime>
 
 #include "arch/register_table.h"
 #include "stub/engine.h"
@@ -111,13 +110,6 @@ std::int64_t TraceVariables::get(unsigned number) {
 }
 
 void TraceVariables::set(unsigned number, std::int64_t value) { values_[number] = value; }
-
-std::uint64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 Verdict Engine::evaluate(const Thread& thread, const SiteProgram& program, SiteFilter* filter) {
   if (program.conditions.empty() && program.commands.empty() && filter == nullptr)

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <ctime>
 
+#include "stub/clock.h"
 #include "stub/engine.h"
 #include "stub/proc_fs.h"
 #include "stub/ptrace_refusal.h"

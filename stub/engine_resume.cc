@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "stub/clock.h"
 #include "stub/engine.h"
 
 namespace stub {

@@ -1,6 +1,7 @@
 // A thread stands at a site it has dealt with and is to go on.
 #include <fmt/format.h>
 
+#include "stub/clock.h"
 #include "stub/engine.h"
 #include "stub/log.h"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "stub/clock.h"
 #include "stub/engine.h"
 
 namespace stub {

@@ -17,6 +17,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -94,6 +95,7 @@ Result<void> LinuxTracee::resume(Tid tid, ResumeHow how, int signal) {
                     : how == ResumeHow::step    ? PTRACE_SINGLESTEP
                     : how == ResumeHow::syscall ? PTRACE_SYSCALL
                                                 : PTRACE_LISTEN;
+  statuses_.resumed();
   return request(what, tid, 0, static_cast<std::uintptr_t>(signal), "resume");
 }
 
@@ -113,6 +115,11 @@ std::optional<WaitResult> LinuxTracee::poll(std::optional<Tid> tid) {
   const pid_t got = waitpid(tid ? raw(*tid) : -1, &status, __WALL | WNOHANG);
   if (got <= 0) return std::nullopt;
   return WaitResult{Tid{got}, status};
+}
+
+std::uint64_t LinuxTracee::yield() {
+  sched_yield();
+  return now_ns();
 }
 
 std::optional<WaitResult> LinuxTracee::wait_for(Tid tid) {

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "stub/clock.h"
 #include "stub/tracee.h"
 #include "stub/wait_queue.h"
 
@@ -53,6 +54,8 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
 
  private:
   std::optional<WaitResult> poll(std::optional<Tid> tid) override;
+  std::uint64_t yield() override;
+  std::uint64_t now_ns() override { return stub::now_ns(); }
   int memory_handle(Pid pid);
 
   WaitQueue statuses_{*this};

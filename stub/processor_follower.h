@@ -1,16 +1,16 @@
 // On which processor the stub runs while a thread hits breakpoints whose conditions are false.
 //
-// A hit is a conversation: the thread stops and wakes the stub, the stub decides and wakes the
-// thread. There is nothing to be won by having two processors for it, since one of the two always
-// sleeps, and something to be lost: a processor that has gone to sleep must be woken by an
-// interrupt, which in a virtual machine leaves the guest both on the sending and on the waking
-// side. Measured on one with two processors: 40 us a hit where every wake-up crosses over, 10 us on
-// one processor, of which the kernel's work is most. The scheduler does not know that the two take
-// turns; waking the stub it sees an idle processor and gives it that one.
+// A hit is a conversation: the thread stops, the stub decides and wakes the thread. There is
+// nothing to be won by having two processors for it, since one of the two always waits, and
+// something to be lost: a processor that has gone to sleep must be woken by an interrupt, which in a
+// virtual machine leaves the guest both on the sending and on the waking side. Measured on one with
+// two processors: 31 us a hit where the two are apart (65 us if the stub sleeps as well, see
+// handover.h), 14.7 us on one processor, of which the kernel's work is most. The scheduler does not
+// know that the two take turns; waking one of them it sees an idle processor and gives it that one.
 //
 // So the stub goes where the thread is: it restricts itself, never the program, to the processor
 // the thread last ran on. Whether that pays depends on the machine and on what else it does (waking
-// may be cheap; the processor may have others to serve; where a third one idles the scheduler may
+// may be cheap; the processor may have others to serve; where another one idles the scheduler may
 // move the thread there at its next wake-up). It is therefore not guessed but measured: rounds of
 // hits on any processor and rounds behind the thread, in turn, three of each, and the medians
 // decide. What was decided is looked at again from time to time, after longer and longer times
@@ -20,7 +20,7 @@
 // Not chosen: a lower scheduling class for the stub, by which the kernel would count its processor
 // as idle and leave the thread there (a process without privileges cannot go back from SCHED_IDLE,
 // sched(7)); affinity for the program's thread (the program can see it, and its children inherit
-// it); spinning in the stub instead of sleeping (it takes a processor from the program's threads).
+// it).
 #pragma once
 
 #include <array>

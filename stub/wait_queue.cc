@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace stub {
 
 std::optional<WaitResult> WaitQueue::next() {
+  if (fetched_.empty() && streak_ >= longest_streak) fetch_all();
   if (fetched_.empty())
     if (auto result = again()) return result;
   if (fetched_.empty()) fetch_all();
@@ -17,9 +19,22 @@ std::optional<WaitResult> WaitQueue::next() {
 }
 
 std::optional<WaitResult> WaitQueue::again() {
-  if (!alone_ || !last_ || streak_ >= longest_streak) return std::nullopt;
-  auto result = source_.poll(*last_);
+  const bool resumed = std::exchange(resumed_, false);
+  if (!alone_ || !last_) return std::nullopt;
+  auto result = resumed && handover_.is_due() ? wait_awake() : source_.poll(*last_);
   if (result) ++streak_;
+  return result;
+}
+
+std::optional<WaitResult> WaitQueue::wait_awake() {
+  const std::uint64_t begin = source_.now_ns();
+  std::optional<WaitResult> result;
+  std::uint64_t waited = 0;
+  do {
+    waited = source_.yield() - begin;
+    result = source_.poll(*last_);
+  } while (!result && waited <= Handover::longest_ns);
+  handover_.waited(waited);
   return result;
 }
 

@@ -24,6 +24,7 @@
 #include <optional>
 #include <set>
 
+#include "stub/handover.h"
 #include "stub/tracee.h"
 
 namespace stub {
@@ -35,6 +36,9 @@ class WaitQueue {
    public:
     virtual ~Source() = default;
     virtual std::optional<WaitResult> poll(std::optional<Tid> tid) = 0;
+    // Lets others have the processor; the time (CLOCK_MONOTONIC) when it is ours again.
+    virtual std::uint64_t yield() = 0;
+    virtual std::uint64_t now_ns() = 0;
   };
   static constexpr int longest_streak = 64;
   static constexpr int most_misses = 16;  // by id, before all are looked through
@@ -43,6 +47,8 @@ class WaitQueue {
 
   // This thread is about to stop.
   void expect(Tid tid) { expected_.insert(tid); }
+  // A thread was let go.
+  void resumed() { resumed_ = true; }
   // The next status to deal with, if there is one now.
   std::optional<WaitResult> next();
   // The oldest status of this thread among those fetched.
@@ -50,6 +56,7 @@ class WaitQueue {
 
  private:
   std::optional<WaitResult> again();
+  std::optional<WaitResult> wait_awake();
   void fetch_all();
   void fetch_expected();
 
@@ -59,6 +66,8 @@ class WaitQueue {
   std::optional<Tid> last_;  // the thread of the last status handed out
   bool alone_ = false;       // all others had nothing to tell when they were looked at last
   int streak_ = 0;           // stops of `last_` since then
+  bool resumed_ = false;     // a thread, and nobody has looked for stops since
+  Handover handover_;
 };
 
 }  // namespace stub

@@ -23,6 +23,19 @@ struct Kernel final : WaitQueue::Source {
     }
     return std::nullopt;
   }
+
+  // What happens while others have the processor, and how long they keep it.
+  int yields = 0;
+  std::uint64_t now = 0, yield_takes_ns = 1000;
+  std::optional<int> stops_meanwhile;
+  int yields_until_it_stops = 1;
+  std::uint64_t yield() override {
+    ++yields;
+    if (stops_meanwhile && yields % yields_until_it_stops == 0)
+      statuses[*stops_meanwhile].push_back(0);
+    return now += yield_takes_ns;
+  }
+  std::uint64_t now_ns() override { return now; }
 };
 
 struct Waiting {
@@ -102,6 +115,107 @@ TEST_CASE("wait_queue: what was fetched is there for who waits for that thread, 
   CHECK_FALSE(w.queue.take(Tid{2}));
   CHECK(w.next() == 3);
   CHECK(w.next() == 0);
+}
+
+TEST_CASE("wait_queue: a thread that is alone in hitting is waited for awake") {
+  for (const int yields : {1, 10}) {
+    Waiting w;
+    w.stop(7);
+    REQUIRE(w.next() == 7);
+    CHECK(w.kernel.yields == 0);
+    w.kernel.stops_meanwhile = 7;
+    w.kernel.yields_until_it_stops = yields;
+    constexpr int hits = 3 * WaitQueue::longest_streak;
+    for (int hit = 1; hit <= hits; ++hit) {
+      w.queue.resumed();
+      REQUIRE(w.next() == 7);
+      CHECK(w.kernel.yields == hit * yields);
+    }
+    CHECK(w.kernel.looks_at_all <= hits / WaitQueue::longest_streak + 2);
+    CHECK(w.next() == 0);  // nothing was let go since
+    CHECK(w.kernel.yields == hits * yields);
+  }
+}
+
+TEST_CASE("wait_queue: who stops while another one is waited for has its turn") {
+  Waiting w;
+  w.stop(7);
+  REQUIRE(w.next() == 7);
+  w.kernel.stops_meanwhile = 7;
+  w.stop(9);
+  int before = 0;
+  do {
+    w.queue.resumed();
+    ++before;
+  } while (w.next() == 7);
+  CHECK(before <= WaitQueue::longest_streak + 1);
+}
+
+TEST_CASE("wait_queue: where several threads hit nobody is waited for awake") {
+  Waiting w;
+  for (int round = 0; round < 10; ++round) {
+    for (int n = 1; n <= 2; ++n) w.stop(n);
+    for (int n = 1; n <= 2; ++n) {
+      REQUIRE(w.next() == n);
+      w.queue.resumed();
+    }
+  }
+  CHECK(w.kernel.yields == 0);
+}
+
+TEST_CASE("wait_queue: how often a thread is waited for awake") {
+  constexpr int hits = 100'000;
+  constexpr int tries = 16;  // 64 + 128 + ... + 16,384 + 16,384 + ... hits between them
+  constexpr std::uint64_t limit = Handover::longest_ns;
+  struct {
+    const char* what;
+    std::uint64_t takes_ns;
+    bool comes_back;
+    int least, most;  // yields
+  } static const rows[] = {
+      {"it is back at once", 1'000, true, hits, hits},
+      {"in as long as is allowed", limit, true, hits, hits},
+      {"others compute on the processor", 3'000'000, true, 2, tries},
+      {"it is away for long", 1'000, false, 2 * limit / 1000, tries * (limit / 1000 + 1)},
+  };
+  for (const auto& row : rows) {
+    INFO(row.what);
+    Waiting w;
+    w.stop(7);
+    REQUIRE(w.next() == 7);
+    w.kernel.yield_takes_ns = row.takes_ns;
+    if (row.comes_back) w.kernel.stops_meanwhile = 7;
+    for (int hit = 0; hit < hits; ++hit) {
+      w.queue.resumed();
+      const int before = w.kernel.yields;
+      if (w.next() == 7) continue;
+      REQUIRE((!row.comes_back || w.kernel.yields == before));
+      w.stop(7);  // while we slept
+      REQUIRE(w.next() == 7);
+    }
+    CHECK(w.kernel.yields >= row.least);
+    CHECK(w.kernel.yields <= row.most);
+  }
+}
+
+TEST_CASE("wait_queue: after one wait in vain the next one is soon") {
+  Waiting w;
+  w.stop(7);
+  REQUIRE(w.next() == 7);
+  w.kernel.stops_meanwhile = 7;
+  w.kernel.yield_takes_ns = 3'000'000;
+  w.queue.resumed();
+  REQUIRE(w.next() == 7);
+  w.kernel.stops_meanwhile.reset();
+  unsigned hits = 0;
+  while (w.kernel.yields < 2) {
+    w.queue.resumed();
+    w.stop(7);
+    REQUIRE(w.next() == 7);
+    ++hits;
+  }
+  CHECK(hits > Handover::shortest_pause);
+  CHECK(hits <= Handover::shortest_pause + 2);  // all were looked at once, instead
 }
 
 }  // namespace stub
