@@ -18,10 +18,11 @@ sidestep_require(tl-expected_FOUND "tl::expected" libexpected-dev)
 find_package(zydis CONFIG QUIET)
 sidestep_require(zydis_FOUND "Zydis" libzydis-dev)
 
-# Debian's packages of these two have no static libraries. fmt is also headers; cmake/static makes
-# one of Zydis.
+# Of fmt the headers only: its shared library would bring in the C++ runtime's (see CMakeLists.txt).
+add_library(sidestep_fmt ALIAS fmt::fmt-header-only)
+
+# Debian's package of Zydis has no static library; cmake/static makes one.
 if(SIDESTEP_STATIC)
-  add_library(sidestep_fmt ALIAS fmt::fmt-header-only)
   find_library(ZYDIS_STATIC_LIBRARY libZydis.a HINTS ${CMAKE_BINARY_DIR}/zydis)
   if(NOT ZYDIS_STATIC_LIBRARY)
     message(FATAL_ERROR "libZydis.a was not found: run cmake/static, which builds it")
@@ -31,7 +32,6 @@ if(SIDESTEP_STATIC)
     IMPORTED_LOCATION "${ZYDIS_STATIC_LIBRARY}"
     INTERFACE_COMPILE_DEFINITIONS "ZYDIS_STATIC_BUILD")
 else()
-  add_library(sidestep_fmt ALIAS fmt::fmt)
   add_library(sidestep_zydis ALIAS Zydis::Zydis)
 endif()
 

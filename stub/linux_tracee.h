@@ -57,6 +57,7 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   std::uint64_t yield() override;
   std::uint64_t now_ns() override { return stub::now_ns(); }
   int memory_handle(Pid pid);
+  std::size_t read_by_handle(Pid pid, Address from, std::span<std::byte> to);
 
   WaitQueue statuses_{*this};
   std::map<Pid, int> memory_handles_;  // /proc/PID/mem, opened at first use

@@ -36,10 +36,10 @@ def comm(pid):
     return ""
 
 
-def private_kb(pid):
-    """Memory that nobody else has a part in."""
+def mapped_kb(pid, kind):
+    """Of /proc/PID/smaps_rollup, which counts; VmRSS of `status` may be off by some hundred."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("Private_"))
+        return sum(int(line.split()[1]) for line in file if line.startswith(kind))
 
 
 def status_field(pid, field, tid=None):
@@ -135,7 +135,8 @@ class Server:
     def resident(self):
         """Resident memory in bytes: of the one that works, and what others have besides."""
         *others, worker = self.processes()
-        return 1024 * (status_field(worker, "VmRSS") + sum(map(private_kb, others)))
+        return 1024 * (mapped_kb(worker, "Rss:")
+                       + sum(mapped_kb(pid, "Private_") for pid in others))
 
     def close(self):
         if self.inferior is not None:
