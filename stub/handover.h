@@ -22,10 +22,10 @@
 //
 // What it can cost is the place in the queue. Who yields lets everybody on that processor go first,
 // and one that computes keeps it for its whole slice, milliseconds; a sleeper that is woken goes
-// before it. And where the thread is not back soon the time was wasted. Either way the wait took
-// too long, and is followed by a pause, the longer the more often that happens, in which we sleep.
-// The limit is about what a sleep and a wake-up cost: so a wait that fails at most doubles the
-// price of that hit.
+// before it. And where the thread is not back soon the time was wasted. So there is a limit, which
+// is about what a sleep and a wake-up cost, and an account: a wait within the limit earns a little
+// less than it saves, one that took longer costs what it took. Where the account is overdrawn there
+// is a pause, the longer the more often that happens, in which we sleep.
 #pragma once
 
 #include <algorithm>
@@ -35,9 +35,11 @@ namespace stub {
 
 class Handover {
  public:
-  static constexpr std::uint64_t longest_ns = 50'000;
-  static constexpr unsigned shortest_pause = 64;     // hits
-  static constexpr unsigned longest_pause = 16'384;  // at 20 us each a third of a second
+  static constexpr std::int64_t longest_ns = 50'000;
+  static constexpr std::int64_t earns_ns = 4'000;
+  static constexpr std::int64_t most_ns = 1'000'000;  // that the account may hold
+  static constexpr unsigned shortest_pause = 64;      // hits
+  static constexpr unsigned longest_pause = 16'384;   // at 20 us each a third of a second
 
   // A thread was let go that may soon be back. Is it to be waited for awake, up to `longest_ns`?
   bool is_due() {
@@ -47,16 +49,20 @@ class Handover {
   }
 
   // So long was waited for it.
-  void waited(std::uint64_t ns) {
-    if (ns <= longest_ns) {
-      if (pause_ > shortest_pause) --pause_;
-      return;
+  void waited(std::int64_t ns) {
+    account_ += ns <= longest_ns ? earns_ns : -ns;
+    if (account_ >= most_ns) {
+      account_ = most_ns;
+      pause_ = shortest_pause;
     }
+    if (account_ >= 0) return;
+    account_ = 0;
     skip_ = pause_;
     pause_ = std::min(2 * pause_, longest_pause);
   }
 
  private:
+  std::int64_t account_ = 0;
   unsigned skip_ = 0;  // hits until it is tried again
   unsigned pause_ = shortest_pause;
 };

@@ -29,9 +29,9 @@ std::optional<WaitResult> WaitQueue::again() {
 std::optional<WaitResult> WaitQueue::wait_awake() {
   const std::uint64_t begin = source_.now_ns();
   std::optional<WaitResult> result;
-  std::uint64_t waited = 0;
+  std::int64_t waited = 0;
   do {
-    waited = source_.yield() - begin;
+    waited = static_cast<std::int64_t>(source_.yield() - begin);
     result = source_.poll(*last_);
   } while (!result && waited <= Handover::longest_ns);
   handover_.waited(waited);

@@ -166,7 +166,7 @@ TEST_CASE("wait_queue: where several threads hit nobody is waited for awake") {
 TEST_CASE("wait_queue: how often a thread is waited for awake") {
   constexpr int hits = 100'000;
   constexpr int tries = 16;  // 64 + 128 + ... + 16,384 + 16,384 + ... hits between them
-  constexpr std::uint64_t limit = Handover::longest_ns;
+  constexpr int limit = Handover::longest_ns;
   struct {
     const char* what;
     std::uint64_t takes_ns;
@@ -176,7 +176,7 @@ TEST_CASE("wait_queue: how often a thread is waited for awake") {
       {"it is back at once", 1'000, true, hits, hits},
       {"in as long as is allowed", limit, true, hits, hits},
       {"others compute on the processor", 3'000'000, true, 2, tries},
-      {"it is away for long", 1'000, false, 2 * limit / 1000, tries * (limit / 1000 + 1)},
+      {"it is away for long", 1'000, false, 2 * limit / 1'000, tries * (limit / 1'000 + 1)},
   };
   for (const auto& row : rows) {
     INFO(row.what);
@@ -195,6 +195,37 @@ TEST_CASE("wait_queue: how often a thread is waited for awake") {
     }
     CHECK(w.kernel.yields >= row.least);
     CHECK(w.kernel.yields <= row.most);
+  }
+}
+
+TEST_CASE("wait_queue: what was won by waiting awake pays for a wait in vain now and then") {
+  constexpr int hits = 100'000;
+  struct {
+    const char* what;
+    std::uint64_t long_takes_ns;
+    int every;        // so many waits takes that long
+    int least, most;  // of 1,000 hits that are waited for awake
+  } static const rows[] = {
+      {"a little longer, one in 20", 60'000, 20, 990, 1000},
+      {"a little longer, each second one", 60'000, 2, 0, 30},
+      {"a slice, one in 500", 3'000'000, 500, 850, 900},
+      {"a slice, one in 10", 3'000'000, 10, 0, 30},
+  };
+  for (const auto& row : rows) {
+    INFO(row.what);
+    Waiting w;
+    w.stop(7);
+    REQUIRE(w.next() == 7);
+    w.kernel.stops_meanwhile = 7;
+    for (int hit = 0; hit < hits; ++hit) {
+      w.kernel.yield_takes_ns = w.kernel.yields % row.every == 0 ? row.long_takes_ns : 1'000;
+      w.queue.resumed();
+      if (w.next() == 7) continue;
+      w.stop(7);  // while we slept
+      REQUIRE(w.next() == 7);
+    }
+    CHECK(w.kernel.yields / (hits / 1000) >= row.least);
+    CHECK(w.kernel.yields / (hits / 1000) <= row.most);
   }
 }
 
