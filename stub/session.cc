@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <type_traits>
 #include <variant>
 
 #include "protocol/framing.h"
@@ -21,22 +22,13 @@ struct Overloaded : F... {
 // Requests that change nothing about threads. After all others the engine looks for what has
 // become of its threads without waiting to be told; these are frequent, and looking is a system
 // call that walks all threads.
+template <class T, class... Frequent>
+constexpr bool is_one_of = (std::is_same_v<T, Frequent> || ...);
 template <class T>
-constexpr bool leaves_threads_alone = false;
-template <>
-constexpr bool leaves_threads_alone<rsp::ReadMemory> = true;
-template <>
-constexpr bool leaves_threads_alone<rsp::ReadMemoryBinary> = true;
-template <>
-constexpr bool leaves_threads_alone<rsp::WriteMemory> = true;
-template <>
-constexpr bool leaves_threads_alone<rsp::ReadRegisters> = true;
-template <>
-constexpr bool leaves_threads_alone<rsp::ReadRegister> = true;
-template <>
-constexpr bool leaves_threads_alone<rsp::FileRead> = true;
-template <>
-constexpr bool leaves_threads_alone<rsp::FileWrite> = true;
+constexpr bool leaves_threads_alone =
+    is_one_of<T, rsp::ReadMemory, rsp::ReadMemoryBinary, rsp::WriteMemory, rsp::ReadRegisters,
+              rsp::ReadRegister, rsp::SelectThread, rsp::NextStopNotification, rsp::FileRead,
+              rsp::FileWrite>;
 
 // A text of any length as `O` packets of a size that every client takes.
 constexpr std::size_t console_piece = 1000;
