@@ -5,7 +5,6 @@
 #include "stub/engine.h"
 
 namespace stub {
-namespace {}  // namespace
 
 // ---- registers ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ TEST_CASE("session: memory is the program's own, up to where it ends") {
   CHECK(c.w.memory().byte(boost_site) == 0xcc);
   CHECK(c.ask("m401010,3") == "48ffc0");
   CHECK(c.ask("m401ffe,10") == "9090");
+  CHECK(c.ask("m7ff000,40") == "0*~0*:");  // 1 + ('~' - 29) + 1 + (':' - 29) = 128 zeros
   CHECK(c.ask("m402000,10") == "E01");
   CHECK(c.ask("m401000,0").empty());
   CHECK(c.ask("m401000,ffffffffffffffff").size() == 0x2000);
