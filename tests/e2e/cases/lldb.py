@@ -106,8 +106,10 @@ def interrupt(t):
     find_lldb()
     server = t.server("selfcheck 4")
     lldb = Lldb(t)
-    for line in connect(server):
+    *before, connecting = connect(server)
+    for line in before:
         lldb.run(line)
+    lldb.go(connecting)  # its stop is told by another thread of lldb, maybe later than its prompt
     lldb.run("breakpoint set -n main")
     lldb.go("continue")
     for _ in range(3):
