@@ -10,7 +10,7 @@
 // first of them is dealt with, so everybody who is ready has a turn before anybody has a second
 // one. A thread that is alone in hitting is asked for by its id, which takes the same time however
 // many others there are; all are looked at again after at most `longest_streak` of its stops, and
-// at once when it has nothing to tell.
+// at once when it has nothing to tell. If it was just let go it is waited for awake (handover.h).
 //
 // Threads that were sent an interrupt are asked for by their ids too, as they will have something
 // to tell in a moment: to fetch the stops of a thousand by looking through all of them for each
