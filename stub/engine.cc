@@ -39,7 +39,7 @@ Engine::~Engine() {
 // Threads that hit breakpoints in a loop can keep this busy for ever, so it comes up for air: the
 // client may have something to say.
 void Engine::on_child_event() {
-  constexpr int most_at_once = 64;  // about a millisecond
+  constexpr int most_at_once = 16;  // half a millisecond
   handle_deaths();
   more_events_ = true;
   int seen = 0;

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import select
+import signal
 import subprocess
 
 from harness import NEVER, Disconnected, case, instruction_offsets, procfs
@@ -257,7 +258,7 @@ def sites_in_ld_so_before_libc(t):
 @case()
 def neighbouring_one_byte_instructions(t):
     """Sites on all of them, and put in and taken out at random while the thread passes."""
-    client = started(t, "intruder neighbours 1500", ["neighbours"])
+    client = started(t, "intruder neighbours", ["neighbours"], passed="1e")  # SIGUSR1
     start = client.address("neighbours")
     offsets = instruction_offsets(t, client.server.program[0], "neighbours")
     client.non_stop()
@@ -273,6 +274,7 @@ def neighbouring_one_byte_instructions(t):
         else:
             client.insert(start + offset, rest=NEVER)
         present ^= {offset}
+    os.kill(client.server.inferior(), signal.SIGUSR1)  # enough
     client.notifications.append(client.notification(20 * FACTOR))
     stop = client.take_stops()[0]
     t.match(client.server.output(), "wrong=0$", f"what the program computed ({stop})")
