@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <utility>
 
-#include "stub/clock.h"
 #include "stub/proc_fs.h"
 
 namespace stub {
@@ -40,21 +39,20 @@ Engine::~Engine() {
 // Threads that hit breakpoints in a loop can keep this busy for ever, so it comes up for air: the
 // client may have something to say.
 void Engine::on_child_event() {
-  constexpr std::uint64_t longest_ns = 1'000'000;
+  constexpr int most_at_once = 32;  // half a millisecond to a whole one
   handle_deaths();
   more_events_ = true;
-  bool seen = false;
-  const std::uint64_t begin = now_ns();
-  while (more_events_ && now_ns() - begin < longest_ns) {
+  int seen = 0;
+  while (seen < most_at_once && more_events_) {
     const auto result = tracee_.wait();
     more_events_ = result.has_value();
     if (!result) break;
     on_wait(*result);
-    seen = true;
+    ++seen;
   }
   handle_deaths();
   hurry_steps();
-  if (gate_ || lane_is_busy() || (!seen && a_leader_runs_alone())) check_zombie_leaders();
+  if (gate_ || lane_is_busy() || (seen == 0 && a_leader_runs_alone())) check_zombie_leaders();
 }
 
 // Then nothing else would tell that it has become a zombie, for which there is a SIGCHLD but no
