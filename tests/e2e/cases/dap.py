@@ -6,6 +6,7 @@ debugTargetAdapter.js).
 
 import base64
 import os
+import re
 import shutil
 import signal
 
@@ -116,18 +117,22 @@ def cdt_attach_and_pause(t):
 
 @case(modes=(ALL_STOP,), timeout=90)
 def lldb_dap(t):
-    """lldb-dap, as VS Code's LLDB extensions use it: attachCommands with gdb-remote."""
+    """lldb-dap, as VS Code's LLDB extensions use it. `gdb-remote-port` is there from version 19 on,
+    whose `attachCommands` may look for the process before it is there; older ones have only these."""
     names = ("lldb-dap", *(f"{name}-{n}" for n in range(22, 13, -1) for name in ("lldb-dap", "lldb-vscode")))
     path = os.environ.get("LLDB_DAP") or next(filter(None, map(shutil.which, names)), None)
     if not path:
         raise Skip("lldb-dap is not installed")
     server = t.server("steps")
     adapter = Adapter(t, [path])
-    adapter.ask("initialize", clientID="test", adapterID="lldb-dap", linesStartAt1=True,
-                columnsStartAt1=True, pathFormat="path")
-    number = adapter.post("attach", program=os.path.abspath(server.program[0]), stopOnEntry=True, initCommands=[
-        "settings set symbols.enable-external-lookup false"],
-        attachCommands=[f"gdb-remote 127.0.0.1:{server.port}"])
+    abilities = adapter.ask("initialize", clientID="test", adapterID="lldb-dap", linesStartAt1=True,
+                            columnsStartAt1=True, pathFormat="path")
+    version = re.search(r"version (\d+)", abilities.get("__lldb", {}).get("version", "version 0"))
+    where = {"gdb-remote-port": server.port, "gdb-remote-hostname": "127.0.0.1"}
+    if int(version[1]) < 19:
+        where = {"attachCommands": [f"gdb-remote 127.0.0.1:{server.port}"]}
+    number = adapter.post("attach", program=os.path.abspath(server.program[0]), stopOnEntry=True,
+                          initCommands=["settings set symbols.enable-external-lookup false"], **where)
     adapter.wait("initialized")
     adapter.ask("setBreakpoints", source={"path": source("steps.c")},
                 breakpoints=[{"line": t.line("steps.c", "inner: second"), "condition": "x == 11"}])
