@@ -3,14 +3,10 @@
 #include <fmt/format.h>
 
 #include "protocol/hex.h"
+#include "protocol/variants.h"
 
 namespace rsp {
 namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 std::string_view watch_key(PointType type) {
   switch (type) {

@@ -19,7 +19,6 @@
 
 #include <elf.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -119,11 +118,6 @@ std::optional<WaitResult> LinuxTracee::poll(std::optional<Tid> tid) {
   const pid_t got = waitpid(tid ? raw(*tid) : -1, &status, __WALL | WNOHANG);
   if (got <= 0) return std::nullopt;
   return WaitResult{Tid{got}, status};
-}
-
-std::uint64_t LinuxTracee::yield() {
-  sched_yield();
-  return now_ns();
 }
 
 std::optional<WaitResult> LinuxTracee::wait_for(Tid tid) {

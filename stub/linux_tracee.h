@@ -1,6 +1,8 @@
 // The kernel behind the Tracee seam: ptrace(2), process_vm_readv(2) and /proc/PID/mem.
 #pragma once
 
+#include <sched.h>
+
 #include <map>
 
 #include "stub/clock.h"
@@ -54,7 +56,7 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
 
  private:
   std::optional<WaitResult> poll(std::optional<Tid> tid) override;
-  std::uint64_t yield() override;
+  void yield() override { sched_yield(); }
   std::uint64_t now_ns() override { return stub::now_ns(); }
   int memory_handle(Pid pid);
   std::size_t read_by_handle(Pid pid, Address from, std::span<std::byte> to);

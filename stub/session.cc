@@ -3,32 +3,25 @@
 #include <fmt/format.h>
 
 #include <csignal>
-#include <type_traits>
 #include <variant>
 
 #include "protocol/framing.h"
 #include "protocol/parse.h"
 #include "protocol/replies.h"
+#include "protocol/variants.h"
 #include "stub/log.h"
 
 namespace stub {
 namespace {
 
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-
 // Requests that change nothing about threads. After all others the engine looks for what has
 // become of its threads without waiting to be told; these are frequent, and looking is a system
 // call that walks all threads.
-template <class T, class... Frequent>
-constexpr bool is_one_of = (std::is_same_v<T, Frequent> || ...);
 template <class T>
 constexpr bool leaves_threads_alone =
-    is_one_of<T, rsp::ReadMemory, rsp::ReadMemoryBinary, rsp::WriteMemory, rsp::ReadRegisters,
-              rsp::ReadRegister, rsp::SelectThread, rsp::NextStopNotification, rsp::FileRead,
-              rsp::FileWrite>;
+    rsp::is_one_of<T, rsp::ReadMemory, rsp::ReadMemoryBinary, rsp::WriteMemory, rsp::ReadRegisters,
+                   rsp::ReadRegister, rsp::SelectThread, rsp::NextStopNotification, rsp::FileRead,
+                   rsp::FileWrite>;
 
 // A text of any length as `O` packets of a size that every client takes.
 constexpr std::size_t console_piece = 1000;
@@ -118,7 +111,7 @@ void Session::disconnected() {
 // ---- packets -----------------------------------------------------------------------------------
 
 void Session::on_frame(rsp::FrameEvent event) {
-  std::visit(Overloaded{
+  std::visit(rsp::Overloaded{
                  [&](const rsp::ReceivedPacket& packet) { on_packet(packet.payload); },
                  [](const rsp::ReceivedAck&) {},
                  [&](const rsp::ReceivedNak&) {

@@ -13,28 +13,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <type_traits>
 #include <utility>
 
 #include "arch/target_description.h"
 #include "protocol/hex.h"
 #include "protocol/replies.h"
+#include "protocol/variants.h"
 #include "stub/session.h"
 
 namespace stub {
 namespace {
 
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-
-template <class T, class... List>
-constexpr bool is_one_of = (std::is_same_v<T, List> || ...);
-
 // What changes nothing but the observer's own connection. Files can be opened for reading only.
 template <class T>
-constexpr bool only_looks = is_one_of<
+constexpr bool only_looks = rsp::is_one_of<
     T, rsp::StartNoAckMode, rsp::MustReplyEmpty, rsp::EnableExtendedMode, rsp::EnableErrorStrings,
     rsp::Echo, rsp::EnableThreadSuffix, rsp::ListThreadsInStopReply, rsp::ReadRegister,
     rsp::QueryRegisterInfo, rsp::ReadMemory, rsp::ReadMemoryBinary, rsp::SearchMemory,
@@ -115,7 +107,7 @@ std::unique_ptr<Peer> Session::observer() { return std::make_unique<Observer>(*t
 
 Reply Session::answer_observer(const rsp::Request& request) {
   return std::visit(
-      Overloaded{
+      rsp::Overloaded{
           [&](const rsp::QuerySupported& query) -> Reply {
             take_features(query);
             std::string reply = rsp::supported_reply(packet_size, withheld_from_observers);

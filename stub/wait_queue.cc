@@ -31,7 +31,8 @@ std::optional<WaitResult> WaitQueue::wait_awake() {
   std::optional<WaitResult> result;
   std::int64_t waited = 0;
   do {
-    waited = static_cast<std::int64_t>(source_.yield() - begin);
+    source_.yield();
+    waited = static_cast<std::int64_t>(source_.now_ns() - begin);
     result = source_.poll(*last_);
   } while (!result && waited <= Handover::longest_ns);
   handover_.waited(waited);

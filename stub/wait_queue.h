@@ -36,8 +36,7 @@ class WaitQueue {
    public:
     virtual ~Source() = default;
     virtual std::optional<WaitResult> poll(std::optional<Tid> tid) = 0;
-    // Lets others have the processor; the time (CLOCK_MONOTONIC) when it is ours again.
-    virtual std::uint64_t yield() = 0;
+    virtual void yield() = 0;  // lets others have the processor
     virtual std::uint64_t now_ns() = 0;
   };
   static constexpr int longest_streak = 64;

@@ -29,11 +29,11 @@ struct Kernel final : WaitQueue::Source {
   std::uint64_t now = 0, yield_takes_ns = 1000;
   std::optional<int> stops_meanwhile;
   int yields_until_it_stops = 1;
-  std::uint64_t yield() override {
+  void yield() override {
     ++yields;
     if (stops_meanwhile && yields % yields_until_it_stops == 0)
       statuses[*stops_meanwhile].push_back(0);
-    return now += yield_takes_ns;
+    now += yield_takes_ns;
   }
   std::uint64_t now_ns() override { return now; }
 };
