@@ -219,6 +219,7 @@ Result<std::uint64_t> AgentExpression::evaluate(const AgentEnvironment& environm
         std::string text;
         const auto done = format.print(arguments, environment.memory, text);
         environment.output.print(text);
+        steps += text.size() / printed_in_a_step;
         if (!done) return tl::unexpected(done.error());
         height -= format.argument_count();
         break;

@@ -31,13 +31,28 @@ Result<Site*> BreakpointTable::insert_client(Pid pid, Address at, SiteProgram pr
   return site;
 }
 
+// Numbers stay with their addresses, since clients take breakpoints out and put them back. When a
+// client has gone through very many addresses, those without a site are forgotten and the others
+// are numbered anew.
 unsigned BreakpointTable::number_of(Address at) {
+  if (numbered_.size() >= forget_at_) forget_absent_numbers();
   const auto [place, added] = numbers_.try_emplace(at, 0u);
   if (added) {
     numbered_.push_back(at);
     place->second = static_cast<unsigned>(numbered_.size());
   }
   return place->second;
+}
+
+void BreakpointTable::forget_absent_numbers() {
+  std::erase_if(numbered_, [&](Address at) { return find(at) == nullptr; });
+  numbers_.clear();
+  for (const Address at : numbered_) {
+    const auto number = static_cast<unsigned>(numbers_.size() + 1);
+    numbers_[at] = number;
+    find(at)->number = number;
+  }
+  forget_at_ = std::max(most_numbered, 2 * numbered_.size());
 }
 
 std::optional<Address> BreakpointTable::address_of(unsigned number) const {

@@ -28,6 +28,7 @@
 namespace stub {
 
 inline constexpr std::uint8_t int3_opcode = 0xcc;
+inline constexpr std::size_t most_numbered = 262'144;  // addresses whose numbers are remembered
 
 struct SiteStatistics {
   std::uint64_t hits = 0;                  // the breakpoint instruction was executed
@@ -120,6 +121,7 @@ class BreakpointTable {
   x86::Mode mode_;
   using Page = std::vector<const Site*>;  // ascending
   unsigned number_of(Address at);
+  void forget_absent_numbers();
   void add_to_page(const Site& site);
   void remove_from_page(Address at);
 
@@ -128,8 +130,9 @@ class BreakpointTable {
   std::unordered_map<Address, Site*> by_address_;  // for hits
   // For masking what was read, which conditions do at each hit: by page number.
   std::unordered_map<std::uint64_t, Page> pages_;
-  std::vector<Address> numbered_;  // by number - 1, of all client sites there have been
+  std::vector<Address> numbered_;  // by number - 1, of the client sites there have been
   std::unordered_map<Address, unsigned> numbers_;
+  std::size_t forget_at_ = most_numbered;
 };
 
 }  // namespace stub

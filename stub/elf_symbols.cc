@@ -10,10 +10,23 @@
 namespace stub {
 namespace {
 
-// The program may be damaged or hostile: nothing is followed without end.
-constexpr unsigned max_link_maps = 10'000;
-constexpr unsigned max_dynamic_entries = 1'000;
-constexpr unsigned max_chain = 10'000;
+// The program may be damaged or hostile, and its lists without end, one within the other. Each step
+// along any of them is a read, and for one symbol there are so many: ten times what a program of a
+// thousand libraries needs, and less than half a second.
+class LimitedReader final : public MemoryReader {
+ public:
+  explicit LimitedReader(MemoryReader& memory) : memory_(memory) {}
+
+  std::size_t read(Address from, std::span<std::byte> to) override {
+    if (left_ == 0) return 0;
+    --left_;
+    return memory_.read(from, to);
+  }
+
+ private:
+  MemoryReader& memory_;
+  unsigned left_ = 400'000;
+};
 
 struct LinkMap {  // <link.h>
   std::uint64_t bias, name, dynamic, next, previous;
@@ -31,8 +44,8 @@ std::uint64_t relocated(std::uint64_t value, std::uint64_t bias) {
 
 std::optional<SymbolTable> read_table(MemoryReader& memory, const LinkMap& map) {
   SymbolTable table;
-  for (unsigned i = 0; i < max_dynamic_entries; ++i) {
-    const auto entry = read_value<Elf64_Dyn>(memory, Address(map.dynamic) + i * sizeof(Elf64_Dyn));
+  for (Address at(map.dynamic);; at = at + sizeof(Elf64_Dyn)) {
+    const auto entry = read_value<Elf64_Dyn>(memory, at);
     if (!entry || entry->d_tag == DT_NULL) break;
     const std::uint64_t value = relocated(entry->d_un.d_ptr, map.bias);
     if (entry->d_tag == DT_SYMTAB) table.symbols = value;
@@ -71,7 +84,7 @@ std::optional<Address> look_up(MemoryReader& memory, const LinkMap& map, std::st
   const auto bucket = read_value<std::uint32_t>(memory, buckets + hash % bucket_count * 4ull);
   if (!bucket || *bucket < first_symbol) return std::nullopt;
 
-  for (std::uint64_t i = *bucket; i < *bucket + std::uint64_t{max_chain}; ++i) {
+  for (std::uint64_t i = *bucket;; ++i) {
     const auto link = read_value<std::uint32_t>(memory, chains + (i - first_symbol) * 4);
     if (!link) return std::nullopt;
     if ((*link | 1) == (hash | 1)) {
@@ -82,9 +95,8 @@ std::optional<Address> look_up(MemoryReader& memory, const LinkMap& map, std::st
         return Address(map.bias + symbol->st_value);
       }
     }
-    if (*link & 1) break;
+    if (*link & 1) return std::nullopt;
   }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -105,10 +117,11 @@ std::optional<Address> main_link_map(const ProgramImage& program) {
 std::optional<Address> find_dynamic_symbol(const ProgramImage& program, std::string_view name) {
   auto at = main_link_map(program);
   if (program.word_size != 8) return std::nullopt;
-  for (unsigned i = 0; at && i < max_link_maps; ++i) {
-    const auto map = read_value<LinkMap>(program.memory, *at);
+  LimitedReader memory(program.memory);
+  while (at) {
+    const auto map = read_value<LinkMap>(memory, *at);
     if (!map) break;
-    if (const auto found = look_up(program.memory, *map, name)) return found;
+    if (const auto found = look_up(memory, *map, name)) return found;
     at = map->next != 0 ? std::optional(Address(map->next)) : std::nullopt;
   }
   return std::nullopt;

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "stub/engine.h"
 
 namespace stub {
@@ -116,6 +118,8 @@ Result<void> Engine::set_filter(Pid pid, Address at, std::optional<SiteFilter> f
   const Inferior* known = find(pid);
   if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   AddressSpace& space = *known->space;
+  if (filter && !space.filters.contains(at) && space.filters.size() >= most_filters)
+    return fail(Errc::refused, fmt::format("{} conditions are set already.", most_filters));
   Site* site = space.sites.find(at);
   if (site != nullptr) site->filter = nullptr;
   space.filters.erase(at);

@@ -40,8 +40,9 @@ struct AddressSpace {
   x86::Mode mode;
   std::vector<Inferior*> users;  // the processes that run in it
   BreakpointTable sites;
-  std::map<Address, SiteFilter> filters;  // of sites, inserted or not (Site::filter points here)
-  SiteFilter* filter_at(Address at) {     // null: none
+  // Of sites, inserted or not (Site::filter points here); most_filters at most.
+  std::map<Address, SiteFilter> filters;
+  SiteFilter* filter_at(Address at) {  // null: none
     const auto found = filters.find(at);
     return found == filters.end() ? nullptr : &found->second;
   }

@@ -16,7 +16,7 @@ const std::string_view monitor_condition_help =
     "  condition [ADDRESS|SITE [TERM ...|off]]\n"
     "    Report a breakpoint's hit only if all terms hold as well as the\n"
     "    client's condition; SITE is a number of `monitor sites'. Terms:\n"
-    "      thread=LWP[,LWP...]  one of these threads (numbers as in LWP 1234)\n"
+    "      thread=LWP[,LWP...]  one of these threads (gdb: Thread PID.LWP)\n"
     "      after=N  every=N     not the first N hits; only each Nth of the others\n"
     "      rate=N/s             at most N in a second (N/ms, N/min)\n"
     "      PLACE==\"TEXT\"        a C string; also != , ^= begins, ~= contains.\n"
@@ -75,7 +75,8 @@ MonitorResult monitor_condition(std::string_view arguments, MonitorContext conte
   }
   auto filter = SiteFilter::parse(terms, space.mode);
   if (!filter) return refuse(filter.error().text);
-  (void)context.engine.set_filter(pid, *at, std::move(*filter));
+  const auto done = context.engine.set_filter(pid, *at, std::move(*filter));
+  if (!done) return refuse(done.error().text);
   return {describe(*at, space.filters.at(*at)), false, false};
 }
 

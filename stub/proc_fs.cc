@@ -175,16 +175,6 @@ std::optional<std::vector<pid_t>> numeric_entries(const std::string& path) {
   return ids;
 }
 
-Result<std::vector<std::string>> nul_separated(const std::string& path) {
-  return read_file(path).map([](const std::string& text) {
-    std::vector<std::string> parts;
-    for (std::string_view rest = text; !rest.empty();) {
-      parts.emplace_back(take_until(rest, '\0'));
-    }
-    return parts;
-  });
-}
-
 template <class T>
 Result<T> parsed(std::optional<T> value, const std::string& path) {
   if (!value) return fail(Errc::system, path + ": unexpected form");
@@ -317,11 +307,11 @@ std::optional<std::uint64_t> auxv_value(std::span<const std::byte> auxv, std::si
 }
 
 Result<std::vector<std::string>> cmdline(Pid pid) {
-  return nul_separated(process_file(pid, "cmdline"));
-}
-
-Result<std::vector<std::string>> environ(Pid pid) {
-  return nul_separated(process_file(pid, "environ"));
+  return read_file(process_file(pid, "cmdline"), longest_cmdline).map([](const std::string& text) {
+    std::vector<std::string> parts;
+    for (std::string_view rest = text; !rest.empty();) parts.emplace_back(take_until(rest, '\0'));
+    return parts;
+  });
 }
 
 Result<std::string> executable(Pid pid) {

@@ -82,9 +82,10 @@ Result<std::vector<std::byte>> auxv(Pid pid);
 // words.
 std::optional<std::uint64_t> auxv_value(std::span<const std::byte> auxv, std::size_t word_size,
                                         std::uint64_t type);
-// The arguments; one element per argument, the final NULs removed. Empty for kernel threads.
+// The arguments; one element per argument, the final NULs removed. Empty for kernel threads. Any
+// process can make it as long as it likes, of anything (prctl(2), PR_SET_MM): the rest is left off.
+inline constexpr std::size_t longest_cmdline = 32 * 1024;
 Result<std::vector<std::string>> cmdline(Pid pid);
-Result<std::vector<std::string>> environ(Pid pid);
 
 // The executable's name as the process itself would write it: seen from its own root directory, so
 // that it can be opened by a vFile:open after vFile:setfs. Ends in " (deleted)" when unlinked.

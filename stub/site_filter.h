@@ -36,6 +36,8 @@ struct TextTest {
   std::string text;
 };
 
+inline constexpr std::size_t most_filters = 1024;  // of one address space
+inline constexpr std::size_t longest_terms = 1024;
 inline constexpr std::size_t longest_test_text = 256;
 inline constexpr std::size_t longest_tested_text = 4096;  // so much of the program's is looked at
 

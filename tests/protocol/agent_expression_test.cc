@@ -263,6 +263,14 @@ TEST_CASE("printf as gdb sends it") {
     CHECK(target.run("2209 2201 2200 2200 34 01 0003 256400 27") == 9);
     CHECK(target.printed == "1");
   }
+  SECTION("in a loop without end it ends before it has printed much") {
+    const std::string text(2000, '6');  // 1000 characters
+    const auto result =
+        target.run("2200 2200 34 00 03e9" + text + "00 21 0000 27", AgentUse::commands);
+    CHECK_FALSE(result.has_value());
+    CHECK(target.printed.size() > 1000);
+    CHECK(target.printed.size() <= agent_step_limit * printed_in_a_step + 1000);
+  }
   SECTION("a string that cannot be read is an error") {
     const auto result = target.run("2205 2200 2200 34 01 0005 613d257300 27", AgentUse::commands);
     REQUIRE_FALSE(result.has_value());

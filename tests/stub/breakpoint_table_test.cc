@@ -232,6 +232,24 @@ TEST_CASE("breakpoint_table: a fork child's copy is its own") {
   CHECK(t.sites.find(text) != nullptr);
 }
 
+TEST_CASE("breakpoint_table: numbers stay, until there are too many of addresses without a site") {
+  Table t;
+  t.memory().map(last_page_end, most_numbered, true, false);
+  REQUIRE(t.sites.insert_client(pid, last_page_end, {}));
+  REQUIRE(t.sites.insert_client(pid, text, {}));
+  REQUIRE(t.sites.remove_client(pid, last_page_end));
+  CHECK(t.sites.address_of(1) == last_page_end);
+  CHECK(t.sites.find(text)->number == 2);
+  for (std::uint64_t i = 1; i < most_numbered; ++i) {
+    REQUIRE(t.sites.insert_client(pid, last_page_end + i, {}));
+    REQUIRE(t.sites.remove_client(pid, last_page_end + i));
+  }
+  CHECK(t.sites.address_of(1) == text);
+  CHECK(t.sites.find(text)->number == 1);
+  CHECK(t.sites.address_of(2) == last_page_end + (most_numbered - 1));
+  CHECK_FALSE(t.sites.address_of(3));
+}
+
 TEST_CASE("breakpoint_table: thousands of sites") {
   Table t;
   for (std::uint64_t i = 8; i < 0x2000; ++i)

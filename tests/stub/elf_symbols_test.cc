@@ -23,6 +23,24 @@ TEST_CASE("dynamic symbols are where the dynamic linker finds them") {
   }
 }
 
+// Its list of libraries has no end.
+struct EndlessProgram : SelfProgram {
+  std::size_t reads = 0;
+  std::size_t read(stub::Address from, std::span<std::byte> to) override {
+    ++reads;
+    const std::size_t size = SelfProgram::read(from, to);
+    if (auto* map = reinterpret_cast<link_map*>(to.data()); to.size() == 40 && map->l_next == nullptr)
+      map->l_next = _r_debug.r_map;
+    return size;
+  }
+};
+
+TEST_CASE("dynamic symbols are not looked for without end") {
+  EndlessProgram program;
+  CHECK_FALSE(find_dynamic_symbol(program.image(), "no_such_symbol").has_value());
+  CHECK(program.reads < 500'000);
+}
+
 TEST_CASE("the main program's link map") {
   SelfProgram self;
   CHECK(main_link_map(self.image())->value() == reinterpret_cast<std::uintptr_t>(_r_debug.r_map));

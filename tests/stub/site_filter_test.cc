@@ -73,6 +73,8 @@ TEST_CASE("site_filter: terms that are none") {
   }
   CHECK_FALSE(SiteFilter::parse("$rdi==\"" + std::string(longest_test_text + 1, 'x') + "\"",
                                 x86::Mode::amd64));
+  CHECK(SiteFilter::parse("every=2" + std::string(longest_terms - 7, ' '), x86::Mode::amd64));
+  CHECK_FALSE(SiteFilter::parse("every=2" + std::string(longest_terms - 6, ' '), x86::Mode::amd64));
 }
 
 TEST_CASE("site_filter: threads") {
