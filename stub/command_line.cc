@@ -35,7 +35,8 @@ Operating modes:
   --once                Quit when the first connection closes.
   --on-disconnect=keep|detach|kill
                         What to do with the programs when the connection is
-                        lost.
+                        lost (keep; with --once started ones are killed,
+                        attached ones let go).
   --allow-user=NAME|UID Let this user connect as well ('*': everybody). On this
                         machine only the server's own user and root may.
   --host-io=off|read|full
@@ -197,6 +198,8 @@ tl::expected<Switches, EarlyExit> parse_switches(const Words& options) {
     try {
       if (known) app.parse(Words{word});
       known = known && app.remaining().empty();
+    } catch (const CLI::ValidationError& wrong) {
+      return misuse(std::string(wrong.what()) + "\n");
     } catch (const CLI::ParseError&) {
       known = false;
     }

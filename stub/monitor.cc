@@ -187,22 +187,23 @@ enum class Value : std::uint8_t { none, needed, possible };
 struct Command {
   std::string_view name;
   Value value;
+  bool only_looks;
   MonitorResult (*run)(std::string_view value, MonitorContext context);
 };
 
 constexpr Command commands[] = {
-    {"help", Value::none, help},
-    {"exit", Value::none, leave},
-    {"sites", Value::none, sites},
-    {"stats", Value::none, stats},
-    {"condition", Value::possible, monitor_condition},
-    {"set debug", Value::needed, debug},
-    {"set debug-hw-points", Value::needed, toggle<LogTopic::threads, 'h'>},
-    {"set remote-debug", Value::needed, toggle<LogTopic::remote, 'p'>},
-    {"set event-loop-debug", Value::needed, toggle<LogTopic::event_loop, 'e'>},
-    {"set debug-format", Value::needed, debug_format},
-    {"set follow", Value::needed, follow},
-    {"set libthread-db-search-path", Value::possible, thread_db_path},
+    {"help", Value::none, true, help},
+    {"exit", Value::none, false, leave},
+    {"sites", Value::none, true, sites},
+    {"stats", Value::none, true, stats},
+    {"condition", Value::possible, false, monitor_condition},
+    {"set debug", Value::needed, false, debug},
+    {"set debug-hw-points", Value::needed, false, toggle<LogTopic::threads, 'h'>},
+    {"set remote-debug", Value::needed, false, toggle<LogTopic::remote, 'p'>},
+    {"set event-loop-debug", Value::needed, false, toggle<LogTopic::event_loop, 'e'>},
+    {"set debug-format", Value::needed, false, debug_format},
+    {"set follow", Value::needed, false, follow},
+    {"set libthread-db-search-path", Value::possible, false, thread_db_path},
 };
 
 }  // namespace
@@ -230,6 +231,11 @@ std::vector<SiteRecord> PastSites::with_present(Engine& engine) const {
   std::vector<SiteRecord> list;
   for (const auto& [key, record] : all) list.push_back(record);
   return list;
+}
+
+bool monitor_command_only_looks(std::string_view text) {
+  const auto command = std::ranges::find(commands, text, &Command::name);
+  return command != std::end(commands) && command->only_looks;
 }
 
 MonitorResult run_monitor_command(std::string_view text, MonitorContext context) {

@@ -53,6 +53,8 @@ struct MonitorResult {
 MonitorResult monitor_condition(std::string_view arguments, MonitorContext context);
 extern const std::string_view monitor_condition_help;
 
+// Whether it changes nothing: an observer may send it.
+bool monitor_command_only_looks(std::string_view command);
 MonitorResult run_monitor_command(std::string_view command, MonitorContext context);
 
 }  // namespace stub

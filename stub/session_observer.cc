@@ -106,6 +106,9 @@ class Session::Observer final : public Peer {
 std::unique_ptr<Peer> Session::observer() { return std::make_unique<Observer>(*this); }
 
 Reply Session::answer_observer(const rsp::Request& request) {
+  const auto refused = [&] {
+    return error_reply({Errc::refused, EPERM, "Another client has the session"});
+  };
   return std::visit(
       rsp::Overloaded{
           [&](const rsp::QuerySupported& query) -> Reply {
@@ -119,6 +122,9 @@ Reply Session::answer_observer(const rsp::Request& request) {
             const bool runs = tid && !engine_.read_registers(*tid, {});
             return runs ? registers_of_running(*tid) : on(read);
           },
+          [&](const rsp::MonitorCommand& monitor) -> Reply {
+            return monitor_command_only_looks(monitor.command) ? on(monitor) : refused();
+          },
           [&](const rsp::Detach&) -> Reply {
             connection_.leaves = true;
             return std::string(rsp::ok_reply);
@@ -129,7 +135,7 @@ Reply Session::answer_observer(const rsp::Request& request) {
           },
           [&]<class T>(const T& looked) -> Reply {
             if constexpr (only_looks<T>) return on(looked);
-            return error_reply({Errc::refused, EPERM, "Another client has the session"});
+            return refused();
           },
       },
       request);

@@ -1,4 +1,4 @@
-# bash completion for sidestep, and for gdbserver where that is sidestep
+# bash completion for sidestep
 _sidestep() {
   local cur=${COMP_WORDS[COMP_CWORD]} i position=0 attach=
   local options='--attach --multi --once --on-disconnect= --allow-user= --host-io= --no-run --observe

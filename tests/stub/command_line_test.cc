@@ -126,7 +126,7 @@ TEST_CASE("our own options") {
   CHECK(accepted({"--on-disconnect=detach", ":0", "p"}).on_disconnect == OnDisconnect::detach);
   CHECK(accepted({"--on-disconnect=kill", ":0", "p"}).on_disconnect == OnDisconnect::kill);
   CHECK(refused({"--on-disconnect=forget", ":0", "p"}).err ==
-        "Unknown argument: --on-disconnect=forget\n");
+        "--on-disconnect: forget not in {keep,detach,kill}\n");
   CHECK(accepted({"--port-file=/run/p", ":0", "p"}).port_file == "/run/p");
 }
 

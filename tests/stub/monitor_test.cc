@@ -1,5 +1,7 @@
 #include "stub/monitor.h"
 
+#include <fmt/format.h>
+
 #include "tests/stub/engine_fixture.h"
 
 namespace stub {
@@ -106,6 +108,16 @@ TEST_CASE("monitor: conditions are set on numbers and addresses, and stay") {
     CHECK(m.run(wrong).failed);
   }
   CHECK(m.w.space().sites.find(boost_site)->filter->text() == "every=2");
+}
+
+TEST_CASE("monitor: there is an end to conditions") {
+  Monitor m;
+  for (std::size_t n = 1; n <= most_filters; ++n)
+    REQUIRE_FALSE(m.run(fmt::format("condition {:#x} every=2", n)).failed);
+  CHECK(m.run("condition 0x401010 every=2").output.starts_with("1024 conditions are set already."));
+  CHECK_FALSE(m.run("condition 0x1 every=3").failed);  // in the place of the one there
+  CHECK_FALSE(m.run("condition 0x2 off").failed);
+  CHECK_FALSE(m.run("condition 0x401010 every=2").failed);
 }
 
 TEST_CASE("monitor: a hit is told when the server's condition holds as well as the client's") {

@@ -106,6 +106,8 @@ TEST_CASE("observer: whatever would change something is refused") {
     INFO(packet);
     CHECK(second.ask(packet).starts_with("E"));
   }
+  for (const char* looks : {"help", "sites", "stats"})
+    CHECK(second.ask("qRcmd," + rsp::to_hex(looks)).ends_with("$OK#9a"));
   CHECK(second.ask("vFile:open:2f746d702f78,601,1ff") == "F-1,1");
   CHECK(second.ask("vFile:unlink:2f746d702f78").starts_with("E"));
   CHECK(second.ask("R00").starts_with("E"));
