@@ -231,9 +231,9 @@ struct SetThreadEvents {
 struct ThreadOptions {
   static constexpr std::uint32_t clone = 1, exit = 2;
   std::uint32_t options = 0;
-  std::optional<ThreadId> thread;  // nullopt: every thread no other entry names
+  std::optional<ThreadId> thread;  // nullopt: every thread
 };
-// QThreadOptions;OPTIONS[:THREAD-ID][;OPTIONS...]: replaces; the leftmost match wins
+// QThreadOptions;OPTIONS[:THREAD-ID][;OPTIONS...]: the last match wins; who has none keeps his own
 struct SetThreadOptions {
   std::vector<ThreadOptions> entries;
 };

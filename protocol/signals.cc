@@ -84,7 +84,6 @@ constexpr Portion real_time_signals[] = {
     {78, 64, 1},
     {79, 65, 63},  // 65-127
 };
-constexpr int last_linux_signal = 64;
 constexpr int first_real_time = 32;
 constexpr int last_named_real_time = 127;
 

@@ -10,6 +10,7 @@ namespace rsp {
 inline constexpr int gdb_signal_int = 2;
 inline constexpr int gdb_signal_trap = 5;
 inline constexpr int gdb_signal_unknown = 143;
+inline constexpr int last_linux_signal = 64;
 
 // The number GDB knows a host signal by; gdb_signal_unknown when it has none (SIGSTKFLT). 0 is 0.
 int gdb_from_host(int host_signal);

@@ -50,7 +50,6 @@ void Engine::on_clone(Thread& parent, Tid child) {
   const auto option = thread_options_.find(parent.tid);
   const bool cloned_report =
       option != thread_options_.end() && (option->second & thread_option_clone) != 0;
-  if (option != thread_options_.end()) thread_options_[child] = option->second;
   if (cloned_report) {
     created.want = Want::hold;
     queue_stop(parent, {.kind = StopKind::cloned,

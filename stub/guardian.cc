@@ -173,6 +173,8 @@ bool guardian_was_killed() {
   return !stat || (stat->flags & exiting) != 0 || (stat->pending & killed) != 0;
 }
 
+bool is_ourselves(pid_t pid) { return pid == getpid() || (pid != 0 && pid == guardian_pid); }
+
 void die_of(int signal) {
   // A second core file would be of the wrong process.
   constexpr rlimit no_core{0, 0};

@@ -17,6 +17,9 @@ int guardian_gone_signal();
 // of it yet. Some 20 µs; false where there is no guardian.
 bool guardian_was_killed();
 
+// In the tracer: the tracer's pid or its guardian's.
+bool is_ourselves(pid_t pid);
+
 struct GuardianOptions {
   // The tracer is to read from the terminal itself, which only the terminal's foreground process
   // group may do: it stays in the guardian's group.

@@ -13,6 +13,7 @@
 // be had, which is exactly the partial result that our callers promise.
 #include "stub/linux_tracee.h"
 
+#include "stub/guardian.h"
 #include "stub/proc_fs.h"
 #include "stub/trap_mask.h"
 #include "stub/wait_status.h"
@@ -82,7 +83,9 @@ LinuxTracee::~LinuxTracee() {
   for (auto& [pid, fd] : memory_handles_) close(fd);
 }
 
+// The kernel refuses the tracer itself; a stopped guardian would be as bad.
 Result<void> LinuxTracee::seize(Tid tid, Lifetime lifetime) {
+  if (is_ourselves(raw(tid))) return fail(Errc::refused, "This server itself", EPERM);
   return request(PTRACE_SEIZE, tid, 0, static_cast<std::uintptr_t>(options_for(lifetime)),
                  "PTRACE_SEIZE");
 }

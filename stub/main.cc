@@ -92,9 +92,11 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   settings.on_disconnect = options.on_disconnect;
   settings.launch = spec;
   settings.launcher = [&tracee](const LaunchSpec& program) { return launch(program, tracee); };
-  settings.console = [](std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);  // whoever reads it is waiting for it
+  // Where the client is at the other end of stdout, that is not for text.
+  std::FILE* console = settings.announce_ends ? stdout : stderr;
+  settings.console = [console](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), console);
+    std::fflush(console);  // whoever reads it is waiting for it
   };
   return settings;
 }

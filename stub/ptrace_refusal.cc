@@ -155,7 +155,7 @@ RefusalFacts gather_refusal_facts(pid_t pid, int error) {
   facts.container = access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0;
   facts.yama_scope = std::atoi(first_line("/proc/sys/kernel/yama/ptrace_scope").c_str());
   if (!facts.exists) return facts;
-  facts.ourselves = number(theirs, "Tgid") == static_cast<unsigned long>(getpid());
+  facts.ourselves = is_ourselves(static_cast<pid_t>(number(theirs, "Tgid")));
   facts.zombie = theirs.at("State").starts_with("Z");
   facts.kernel_thread = is_kernel_thread(directory);
   facts.same_user = all_ids_are(theirs, "Uid", geteuid()) && all_ids_are(theirs, "Gid", getegid());

@@ -102,9 +102,10 @@ void Session::take_output(std::string& into) {
 void Session::disconnected() {
   has_client_ = false;
   const bool done = connection_.spoke && !extended();
+  const OnDisconnect policy = disconnect_policy();
   connection_ = Connection{};
   if (next_ == Next::quit) return end_all();
-  apply_disconnect_policy();
+  apply_disconnect_policy(policy);
   if (settings_.once || (done && engine_.processes().empty())) next_ = Next::quit;
 }
 
@@ -195,11 +196,17 @@ bool Session::extended() const {
   return connection_.extended || (settings_.multi && connection_.lldb);
 }
 
-// gdbserver keeps the program as it is, or ends with the connection (--once). Either way no
-// breakpoint stays in a program that nobody debugs.
-void Session::apply_disconnect_policy() {
-  const OnDisconnect fallback = settings_.once ? OnDisconnect::kill : OnDisconnect::keep;
-  switch (settings_.on_disconnect.value_or(fallback)) {
+// What the user said on the command line goes before what a client likes. gdbserver keeps the
+// program as it is, or ends with the connection (--once).
+OnDisconnect Session::disconnect_policy() const {
+  if (settings_.on_disconnect) return *settings_.on_disconnect;
+  if (connection_.detach_on_error) return OnDisconnect::detach;
+  return settings_.once ? OnDisconnect::kill : OnDisconnect::keep;
+}
+
+// Whatever it is, no breakpoint stays in a program that nobody debugs.
+void Session::apply_disconnect_policy(OnDisconnect policy) {
+  switch (policy) {
     case OnDisconnect::keep:
       return remove_points();
     case OnDisconnect::detach:

@@ -15,6 +15,7 @@
 // past it.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -134,7 +135,9 @@ class Session : public Peer {
     std::unique_ptr<HostIo> files;
     std::map<std::uint32_t, x86::RegisterFile> saved_registers;
     std::uint32_t next_saved = 1;
-    std::optional<Error> launch_error;  // of LLDB's `A`
+    std::optional<Error> launch_error;   // of LLDB's `A`
+    std::array<std::string, 3> streams;  // QSetSTDIN, ...OUT, ...ERR: see LaunchSpec
+    bool detach_on_error = false;        // QSetDetachOnError
     std::optional<AwaitedProcess> awaited;
   };
 
@@ -150,7 +153,8 @@ class Session : public Peer {
   void send_output(std::string_view text);
   std::string error_reply(const Error& error, bool text_is_fine = false) const;
   Reply reply_to(const Result<void>& result) const;
-  void apply_disconnect_policy();
+  OnDisconnect disconnect_policy() const;
+  void apply_disconnect_policy(OnDisconnect policy);
   void go_on_unattended();
   bool extended() const;
   void remove_points();

@@ -1,6 +1,4 @@
 // Starting programs, taking over processes.
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -9,6 +7,7 @@
 
 #include "protocol/hex.h"
 #include "protocol/replies.h"
+#include "stub/guardian.h"
 #include "stub/log.h"
 #include "stub/proc_fs.h"
 #include "stub/session.h"
@@ -18,7 +17,7 @@ namespace {
 
 // By its file (with or without directories) or by its thread.
 bool is_called(Pid pid, const std::string& name) {
-  if (raw(pid) == ::getpid()) return false;
+  if (is_ourselves(raw(pid))) return false;
   const auto path = proc_fs::executable(pid);
   if (path && (*path == name || std::filesystem::path(*path).filename() == name)) return true;
   return proc_fs::comm(leader_of(pid)) == name;
@@ -47,7 +46,9 @@ Result<Pid> Session::start_program() {
   if (settings_.no_run)
     return fail(Errc::refused, "Starting programs is switched off (--no-run)", EPERM);
   if (settings_.launch.program.empty()) return fail(Errc::refused, "No program to start");
-  auto pid = settings_.launcher(settings_.launch);
+  LaunchSpec spec = settings_.launch;
+  spec.streams = connection_.streams;
+  auto pid = settings_.launcher(spec);
   if (pid) {
     engine_.adopt_launched(*pid);
     select(*pid, leader_of(*pid));
@@ -195,13 +196,12 @@ Reply Session::on(const rsp::QueryWorkingDirectory&) {
 }
 
 Reply Session::on(const rsp::SetStandardStream& request) {
-  settings_.launch.streams[static_cast<std::size_t>(request.stream)] = request.path;
+  connection_.streams[static_cast<std::size_t>(request.stream)] = request.path;
   return std::string(rsp::ok_reply);
 }
 
-// What the user said on the command line goes before what a client likes.
 Reply Session::on(const rsp::SetDetachOnError& request) {
-  if (!settings_.on_disconnect && request.enabled) settings_.on_disconnect = OnDisconnect::detach;
+  connection_.detach_on_error = request.enabled;
   return std::string(rsp::ok_reply);
 }
 

@@ -166,6 +166,7 @@ Reply Session::on(const rsp::Kill&) {
   if (!engine_.processes().empty()) say("Killing all inferiors");
   for (const Pid pid : engine_.processes()) (void)engine_.kill(pid);
   leave_if_done();
+  if (connection_.lldb) return fmt::format("X{:02x}", SIGKILL);  // LLDB waits for one
   return std::nullopt;
 }
 
@@ -246,17 +247,18 @@ Reply Session::on(const rsp::SetThreadEvents& request) {
   return std::string(rsp::ok_reply);
 }
 
-// Later calls win, and the leftmost entry is to win: from right to left.
+// A thread has the last of the entries that mean it; one that none means keeps what it has (GDB
+// manual, QThreadOptions). gdb relies on both: it sends `0` for all, then what single threads have,
+// in as many packets as that takes.
 Reply Session::on(const rsp::SetThreadOptions& request) {
   constexpr unsigned known = thread_option_clone | thread_option_exit;
   for (const auto& entry : request.entries)
     if ((entry.options & ~known) != 0)
       return error_reply({Errc::refused, 0, "Unknown thread option"});
-  engine_.set_thread_options(0, {}, {});
-  for (auto entry = request.entries.rbegin(); entry != request.entries.rend(); ++entry) {
-    const rsp::ThreadId id = entry->thread.value_or(rsp::all_threads);
+  for (const rsp::ThreadOptions& entry : request.entries) {
+    const rsp::ThreadId id = entry.thread.value_or(rsp::all_threads);
     engine_.set_thread_options(
-        entry->options, id.pid > 0 ? std::optional(Pid{static_cast<pid_t>(id.pid)}) : std::nullopt,
+        entry.options, id.pid > 0 ? std::optional(Pid{static_cast<pid_t>(id.pid)}) : std::nullopt,
         id.tid > 0 ? std::optional(Tid{static_cast<pid_t>(id.tid)}) : std::nullopt);
   }
   return std::string(rsp::ok_reply);

@@ -77,8 +77,10 @@ int Session::wire_signal(int host) const {
   return connection_.lldb ? host : rsp::gdb_from_host(host);
 }
 
+// 0, no signal, for what Linux has no signal for.
 int Session::host_signal(int wire) const {
-  return connection_.lldb ? wire : rsp::host_from_gdb(wire);
+  if (!connection_.lldb) return rsp::host_from_gdb(wire);
+  return wire <= rsp::last_linux_signal ? wire : 0;
 }
 
 // ---- delivery ----------------------------------------------------------------------------------

@@ -50,9 +50,11 @@ tl::unexpected<Error> bad_annex() { return fail(Errc::refused, "No such annex");
 
 }  // namespace
 
+// The pieces of a document are of one make. siginfo is read by its fields, of one stop after the
+// other, and is made for each.
 Reply Session::on(const rsp::TransferRead& request) {
   const std::string key = request.object + ":" + request.annex;
-  if (request.offset == 0 || key != connection_.document_key) {
+  if (request.offset == 0 || key != connection_.document_key || request.object == "siginfo") {
     auto made = document(request);
     if (!made) return error_reply(made.error());
     connection_.document = std::move(*made);

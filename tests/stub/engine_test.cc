@@ -280,6 +280,7 @@ TEST_CASE("engine: thread events are told to whoever wants them") {
   w.run();
   CHECK(w.report() == "nothing");
   CHECK(w.is_running(3));
+  w.engine.set_thread_options(thread_option_exit, w.pid, w.t(3));  // a new thread has none
   w.tracee.exit(w.t(3));
   CHECK(w.report() == "3 thread_exited");
 }

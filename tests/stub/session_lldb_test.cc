@@ -28,6 +28,22 @@ TEST_CASE("session: LLDB gets general registers, thread list, its own reasons an
   CHECK(c.event() == "X07;process:" + wire_tid(1));
 }
 
+TEST_CASE("session: a number that is no signal of the host's is no signal") {
+  Client c;
+  c.speak_lldb();
+  REQUIRE(c.ask("QProgramSignals:0;1;2") == "OK");
+  REQUIRE(c.ask("vCont;C41:" + wire_id(1)) == "(nothing)");
+  CHECK(c.w.tracee.last("resume", c.w.leader)->signal == 0);
+  c.w.tracee.signal(c.w.leader, SIGUSR1);
+  REQUIRE(c.event().starts_with("T0a"));
+  REQUIRE(c.ask("vCont;C40:" + wire_id(1)) == "(nothing)");
+  CHECK(c.w.tracee.last("resume", c.w.leader)->signal == 64);
+  c.w.tracee.signal(c.w.leader, SIGUSR1);
+  REQUIRE(c.event().starts_with("T0a"));
+  REQUIRE(c.ask("vCont;Cff:" + wire_id(1)) == "(nothing)");
+  CHECK(c.w.tracee.last("resume", c.w.leader)->signal == 0);
+}
+
 TEST_CASE("session: a thread that was only held has no reason of its own") {
   Client c(2);
   c.speak_lldb();

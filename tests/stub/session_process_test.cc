@@ -105,6 +105,24 @@ TEST_CASE("session: files in place of standard streams") {
         std::array<std::string, 3>{"/dev/null", "/tmp/out", "/tmp/err"});
 }
 
+TEST_CASE("session: what one client says of streams and of its own loss is not the next one's") {
+  Client c(1, false, multi());
+  CHECK(c.ask("QSetSTDOUT:" + hex("/tmp/out")) == "OK");
+  CHECK(c.ask("QSetDetachOnError:1") == "OK");
+  CHECK(c.ask("QSetDetachOnError:0") == "OK");
+  c.session.disconnected();
+  CHECK(c.w.engine.processes().size() == 1);  // kept, as without a word
+
+  c.session.connected();
+  c.ask("QStartNoAckMode");
+  c.raw("+");
+  CHECK(c.ask("QSetDetachOnError:1") == "OK");
+  REQUIRE(c.ask("vRun;").starts_with("T05"));
+  CHECK(c.launched.front().streams == std::array<std::string, 3>{});
+  c.session.disconnected();
+  CHECK(c.w.engine.processes().empty());
+}
+
 TEST_CASE("session: `~` in a working directory is the user's home") {
   Client c(1, false, multi());
   const char* home = std::getenv("HOME");

@@ -52,6 +52,17 @@ TEST_CASE("session: ten thousand threads are listed in pieces that fit") {
   CHECK(reply.size() <= packet_size);
 }
 
+TEST_CASE("session: siginfo is that of now, at any offset") {
+  Client c;
+  c.speak_gdb();
+  const std::string before = c.ask("qXfer:siginfo:read::0,80");
+  REQUIRE(before.starts_with("l"));
+  REQUIRE(c.ask("qXfer:siginfo:write::8:A") != "E01");
+  CHECK(c.ask("qXfer:siginfo:read::8,1") == "mA");
+  CHECK(c.ask("qXfer:siginfo:write::8:B") != "E01");
+  CHECK(c.ask("qXfer:siginfo:read::8,1") == "mB");
+}
+
 TEST_CASE("session: objects") {
   Client c;
   CHECK(c.ask("qXfer:features:read:target.xml:0,10") == "m<?xml version=\"1");

@@ -1,5 +1,6 @@
 // Resuming and stopping as the client sees it, in both modes.
 #include <csignal>
+#include <utility>
 
 #include "tests/stub/session_fixture.h"
 
@@ -276,6 +277,26 @@ TEST_CASE("session: kill has no reply, vKill has") {
   CHECK(d.ask("vKill;7") == "E01");
   CHECK(d.ask("vKill;" + wire_tid(1)) == "OK");
   CHECK(d.session.next() == Peer::Next::go_on);
+  Client lldb;
+  lldb.speak_lldb();
+  CHECK(lldb.ask("k") == "X09");  // LLDB waits for it
+  CHECK(lldb.session.next() == Peer::Next::quit);
+}
+
+TEST_CASE("session: of a thread's options the last entry counts, and who has none keeps his own") {
+  for (const auto& [packets, told] : {std::pair{"QThreadOptions;0;1:" + wire_id(1), true},
+                                      std::pair{"QThreadOptions;1:" + wire_id(1) + ";0", false},
+                                      std::pair{"QThreadOptions;1;0:" + wire_id(2), true},
+                                      std::pair{"QThreadOptions;1;0:" + wire_id(1), false}}) {
+    INFO(packets);
+    Client c(2);
+    c.speak_gdb();
+    REQUIRE(c.ask(packets) == "OK");
+    REQUIRE(c.ask("QThreadOptions;2:" + wire_id(2)) == "OK");
+    REQUIRE(c.ask("vCont;c") == "(nothing)");
+    c.w.announce_clone(c.w.leader, 3);
+    CHECK((c.event().find("clone:") != std::string::npos) == told);
+  }
 }
 
 TEST_CASE("session: commands that persist keep the process with the server, without a client") {

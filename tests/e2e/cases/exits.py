@@ -202,6 +202,23 @@ def over_standard_io(t):
 
 
 @case()
+def dprintf_over_standard_io(t):
+    """The same, in non-stop: what breakpoints print goes to stderr, not among the packets."""
+    gdb = t.gdb(connect=False)
+    program = t.program("hits")
+    gdb.load(program[0])
+    gdb.cli("set non-stop on")
+    gdb.cli("set dprintf-style agent")
+    errors = os.path.join(t.directory, "errors")
+    gdb.mi(f"-target-select remote | {t.server_path} --once - {program[0]} 1 20 2>{errors}")
+    gdb.stops.clear()
+    gdb.cli('dprintf alpha,"price $%ld#00 ok\\n",i')
+    gdb.run_out()
+    with open(errors, encoding="utf-8") as file:
+        t.equal(re.findall(r"price \$(\d+)#00 ok\n", file.read()), [str(n) for n in range(20)], "lines")
+
+
+@case()
 def restart_packet(t):
     """R in extended mode starts the program again; ! is answered OK."""
     client = t.rsp(t.server("steps"), handshake=True)

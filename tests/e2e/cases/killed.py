@@ -170,6 +170,15 @@ def the_parent_of_what_it_started(t):
 
 
 @case(gdbserver="one process, whose death nobody can overtake")
+def the_server_is_no_program(t):
+    """A client cannot attach to either of the server's processes."""
+    client = t.rsp(t.server(multi=True), handshake=True)
+    client.ok("!")
+    for pid in (client.server.pid, client.server.tracer()):
+        t.match(client.ask(f"vAttach;{pid:x}"), "this server itself", "the reply")
+
+
+@case(gdbserver="one process, whose death nobody can overtake")
 def killed_is_dead_at_once(t):
     """The first process has been killed and gets no processor to die: the other answers nobody."""
     processors = sorted(os.sched_getaffinity(0))

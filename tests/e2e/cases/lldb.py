@@ -121,7 +121,7 @@ def interrupt(t):
     lldb.go("continue", "resuming")
     os.kill(server.inferior(), signal.SIGCONT)  # no signal of ours is left behind
     lldb.go("process interrupt")
-    lldb.run("process kill")
+    t.match(lldb.run("process kill"), r"exited with status = 9", "the end")
     t.equal(server.wait_exit(), 0, "exit status of the server")
 
 
