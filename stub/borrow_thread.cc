@@ -15,19 +15,20 @@ namespace {
 
 // The vDSO is executable, is always there unless booted with vdso=0, and falls back to real system
 // calls, so it holds the instruction we need.
-std::optional<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mode mode) {
+Result<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mode mode) {
+  const auto missing = fail(Errc::refused, "The program has no vDSO to make system calls from");
   const auto mappings = proc_fs::maps(pid);
-  if (!mappings) return std::nullopt;
+  if (!mappings) return tl::unexpected(mappings.error());
   const auto vdso = std::find_if(mappings->begin(), mappings->end(),
                                  [](const Mapping& m) { return m.path == "[vdso]"; });
-  if (vdso == mappings->end()) return std::nullopt;
+  if (vdso == mappings->end()) return missing;
   std::vector<std::byte> code(vdso->size());
   code.resize(tracee.read_memory(pid, vdso->start, code));
   const std::array<std::byte, 2> wanted = mode == x86::Mode::amd64
                                               ? std::array{std::byte{0x0f}, std::byte{0x05}}
                                               : std::array{std::byte{0xcd}, std::byte{0x80}};
   const auto found = std::search(code.begin(), code.end(), wanted.begin(), wanted.end());
-  if (found == code.end()) return std::nullopt;
+  if (found == code.end()) return missing;
   return vdso->start + static_cast<std::uint64_t>(found - code.begin());
 }
 
@@ -71,10 +72,11 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
   std::optional<SuspendedFilter> filter;
   if (status->seccomp != 0 && !filter.emplace(tracee, thread).is_off())
     return fail(Errc::unsupported, "A seccomp filter stands in the way of a system call");
-  if (!space.syscall_instruction)
-    space.syscall_instruction = find_syscall_instruction(tracee, thread.process->pid, space.mode);
-  if (!space.syscall_instruction)
-    return fail(Errc::refused, "The program has no vDSO to make system calls from");
+  if (!space.syscall_instruction) {
+    const auto found = find_syscall_instruction(tracee, thread.process->pid, space.mode);
+    if (!found) return tl::unexpected(found.error());
+    space.syscall_instruction = *found;
+  }
   const auto entry = journalled(tracee, thread);
   RemoteSyscall remote(tracee, thread.tid, space.mode, *space.syscall_instruction);
   auto result = work(remote);

@@ -36,6 +36,7 @@
 
 #include "stub/file_io.h"
 #include "stub/md5.h"
+#include "stub/proc_fs.h"
 
 namespace stub {
 namespace {
@@ -71,7 +72,7 @@ bool is_same_file(const std::string& a, const std::string& b) {
 }
 
 bool shares_our_root(Pid pid) {
-  const std::string theirs = fmt::format("/proc/{}/", raw(pid));
+  const std::string theirs = proc_fs::memory_file(pid, "");
   return is_same_file(theirs + "ns/mnt", "/proc/self/ns/mnt") &&
          is_same_file(theirs + "root", "/proc/self/root");
 }
@@ -111,7 +112,7 @@ Result<int> HostIo::descriptor(std::int64_t number) const {
 // The root directory of the chosen process; -1 when names can be used as they are.
 Result<UniqueFd> HostIo::root() const {
   if (!filesystem_ || shares_our_root(*filesystem_)) return UniqueFd();
-  const std::string path = fmt::format("/proc/{}/root", raw(*filesystem_));
+  const std::string path = proc_fs::memory_file(*filesystem_, "root");
   UniqueFd fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return failure(path);
   return fd;

@@ -58,11 +58,20 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   std::optional<WaitResult> poll(std::optional<Tid> tid) override;
   void yield() override { sched_yield(); }
   std::uint64_t now_ns() override { return stub::now_ns(); }
-  int memory_handle(Pid pid);
+  // How to get at the memory of a process.
+  struct Memory {
+    int handle = -1;  // /proc/PID/mem, opened at first use
+    Tid deputy{};     // for calls that take a thread, once the leader has ended before the others
+  };
+  template <class Call>
+  std::size_t by_handle(Pid pid, std::size_t size, Call call);
+  template <class Call>
+  ssize_t by_thread(Pid pid, Call call);
+  bool open_handle(Pid pid, Memory& memory);
   std::size_t read_by_handle(Pid pid, Address from, std::span<std::byte> to);
 
   WaitQueue statuses_{*this};
-  std::map<Pid, int> memory_handles_;  // /proc/PID/mem, opened at first use
+  std::map<Pid, Memory> memories_;
 };
 
 }  // namespace stub

@@ -12,6 +12,10 @@
 // A file is read until the end with a buffer that grows; the kernel hands out maps in pieces of a
 // page and takes up at the next address, so a list read while the program maps and unmaps is
 // sorted and free of overlaps, but not one moment's state.
+//
+// A leader that has called pthread_exit stays as a zombie until the other threads are gone. The
+// kernel has taken its memory, files and root from it (kernel/exit.c, do_exit), so /proc/PID shows
+// none of what the process still has; /proc/PID/task/TID of a living thread does.
 #include "stub/proc_fs.h"
 
 #include <dirent.h>
@@ -255,7 +259,11 @@ Result<Stat> stat(Pid pid, Tid tid) {
 Result<int> core(Tid tid) { return stat(tid).map(&Stat::processor); }
 
 Result<std::vector<Mapping>> maps(Pid pid) {
-  return read_file(process_file(pid, "maps")).map(parse_maps);
+  return read_file(memory_file(pid, "maps"))
+      .and_then([](const std::string& text) -> Result<std::vector<Mapping>> {
+        if (text.empty()) return fail(Errc::thread_gone, "The process has no memory", ESRCH);
+        return parse_maps(text);
+      });
 }
 
 Result<std::vector<Tid>> threads(Pid pid) {
@@ -274,6 +282,25 @@ Result<std::vector<int>> descriptors(Pid pid) {
   return *std::move(numbers);
 }
 
+bool has_memory(Pid pid, Tid tid) {
+  char target;
+  const std::string exe = fmt::format("/proc/{}/task/{}/exe", raw(pid), raw(tid));
+  return ::readlink(exe.c_str(), &target, sizeof target) >= 0 ||
+         (errno != ENOENT && errno != ESRCH);
+}
+
+Tid memory_thread(Pid pid) {
+  const Tid leader = leader_of(pid);
+  if (has_memory(pid, leader)) return leader;
+  const auto tids = threads(pid).value_or(std::vector<Tid>());
+  const auto living = std::ranges::find_if(tids, [&](Tid tid) { return has_memory(pid, tid); });
+  return living == tids.end() ? leader : *living;
+}
+
+std::string memory_file(Pid pid, const char* name) {
+  return fmt::format("/proc/{}/task/{}/{}", raw(pid), raw(memory_thread(pid)), name);
+}
+
 std::vector<Pid> processes() {
   std::vector<Pid> pids;
   for (pid_t id : numeric_entries("/proc").value_or(std::vector<pid_t>())) pids.push_back(Pid{id});
@@ -289,7 +316,7 @@ Result<std::string> comm(Tid tid) {
 }
 
 Result<std::vector<std::byte>> auxv(Pid pid) {
-  return read_file(process_file(pid, "auxv")).map([](const std::string& text) {
+  return read_file(memory_file(pid, "auxv")).map([](const std::string& text) {
     auto bytes = std::as_bytes(std::span(text));
     return std::vector(bytes.begin(), bytes.end());
   });
@@ -315,15 +342,15 @@ Result<std::vector<std::string>> cmdline(Pid pid) {
 }
 
 Result<std::string> executable(Pid pid) {
-  return read_link(process_file(pid, "exe")).map([&](std::string name) {
-    const std::string root = read_link(process_file(pid, "root")).value_or("/");
+  return read_link(memory_file(pid, "exe")).map([&](std::string name) {
+    const std::string root = read_link(memory_file(pid, "root")).value_or("/");
     const bool below_root = root != "/" && name.starts_with(root + "/");
     return below_root ? name.substr(root.size()) : name;
   });
 }
 
 Result<std::size_t> word_size(Pid pid) {
-  const std::string path = process_file(pid, "exe");
+  const std::string path = memory_file(pid, "exe");
   File file(path);
   char ident[EI_NIDENT] = {};
   if (!file.is_open() || file.read(ident, sizeof ident) < 0) return failure(path);

@@ -64,11 +64,22 @@ Result<Stat> stat(Pid pid, Tid tid);
 // The processor a thread last ran on. Three system calls.
 Result<int> core(Tid tid);
 
+// Never an empty list, by which all addresses would seem to be free: a process that has no memory,
+// or none any more, is thread_gone.
 Result<std::vector<Mapping>> maps(Pid pid);
 // The live threads of a process, leader first where it is listed. A snapshot: threads may be
 // created and exit while it is taken, so a caller that needs all of them asks again until nothing
 // is new.
 Result<std::vector<Tid>> threads(Pid pid);
+// Whether the thread is one of the process and has not ended: a zombie has no memory, so no
+// executable either (fs/proc/base.c, proc_exe_link). One system call.
+bool has_memory(Pid pid, Tid tid);
+// The thread by whose id the process's memory is to be had, of the kernel and in /proc: the leader,
+// or another where the leader has ended before it. The leader again when none lives.
+Tid memory_thread(Pid pid);
+// The name of a file of that thread: maps, auxv, mem, exe, root and whatever else a leader loses
+// when it ends.
+std::string memory_file(Pid pid, const char* name);
 // The numbers of its open files.
 Result<std::vector<int>> descriptors(Pid pid);
 // All processes that /proc shows, ascending.

@@ -60,7 +60,7 @@ std::optional<Address> find_place(const AddressSpace& space, std::vector<Mapping
 Result<SsolAreas::Range> map_in_gap(RemoteSyscall& remote, const AddressSpace& space, Pid pid,
                                     Address text, Reach reach) {
   auto mappings = proc_fs::maps(pid);
-  if (!mappings) return fail(Errc::thread_gone, "The process is gone", ESRCH);
+  if (!mappings) return tl::unexpected(mappings.error());
   const std::uint64_t size = next_area_size(space.areas);
   const auto place = find_place(space, std::move(*mappings), text, reach, size);
   if (!place) return fail(Errc::bad_address, "No room for an SSOL area within reach");

@@ -29,6 +29,43 @@ static void* outlives(void* arg) {
   return arg;
 }
 
+// Sites of each kind, in what the survivor calls.
+long work(long);
+__asm__(
+    ".text\n.globl work, work_emulated, work_boosted, work_trapped\n"
+    "work:\n"
+    "work_emulated: push %rdi\n"
+    "work_boosted: add $1, %rdi\n"
+    "pop %rax\n"
+    "add %rdi, %rax\n"
+    "pushf\n"
+    "work_trapped: popf\n"
+    "ret\n");
+
+static pthread_t leader;
+
+static int leader_is_a_zombie(void) {
+  char text[512] = "";
+  FILE* file = fopen("/proc/self/stat", "r");
+  size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
+  if (file) fclose(file);
+  text[size] = 0;
+  const char* name_end = strrchr(text, ')');
+  return name_end && name_end[1] == ' ' && name_end[2] == 'Z';
+}
+
+static void* survives(void* arg) {
+  pthread_join(leader, NULL);
+  while (!leader_is_a_zombie()) usleep(100);
+  raise(SIGUSR1);  // to a debugger: now
+  long sum = 0;
+  for (int i = 0; i < 100; i++) sum += work(i);
+  printf("sum=%ld\n", sum);
+  fflush(stdout);
+  exit(number);
+  return arg;
+}
+
 static void* sleeps(void* arg) {
   pause();
   return arg;
@@ -49,6 +86,13 @@ int main(int argc, char** argv) {
   }
   if (!strcmp(way, "leader")) {  // the leader ends first and stays a zombie
     pthread_create(&id, NULL, outlives, NULL);
+    pthread_exit(NULL);
+  }
+  if (!strcmp(way, "survivor")) {  // the same; the survivor says when, and has work to do
+    signal(SIGUSR1, SIG_IGN);
+    leader = pthread_self();
+    pthread_create(&id, NULL, sleeps, NULL);
+    pthread_create(&id, NULL, survives, NULL);
     pthread_exit(NULL);
   }
   if (!strcmp(way, "crowd")) {  // the leader ends it while many threads sleep

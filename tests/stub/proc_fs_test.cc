@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "tests/catch.h"
+#include "tests/stub/zombie_leader.h"
 
 namespace {
 
@@ -203,10 +204,26 @@ TEST_CASE("a zombie has a status and a name, and no address space") {
   auto status = proc_fs::status(Tid{pid});
   REQUIRE(status);
   CHECK(status->state == 'Z');
-  CHECK(proc_fs::maps(Pid{pid}).value().empty());
+  CHECK(proc_fs::maps(Pid{pid}).error().code == stub::Errc::thread_gone);
+  CHECK(proc_fs::memory_thread(Pid{pid}) == Tid{pid});
   CHECK(proc_fs::cmdline(Pid{pid}).value().empty());
   CHECK_FALSE(proc_fs::executable(Pid{pid}));
   ::waitpid(pid, nullptr, 0);
+}
+
+TEST_CASE("what a zombie leader has lost is asked of a thread that lives") {
+  const stub::ZombieLeader program;
+  const Pid pid = program.pid();
+  CHECK(proc_fs::memory_thread(pid) != stub::leader_of(pid));
+  CHECK(proc_fs::has_memory(pid, proc_fs::memory_thread(pid)));
+  CHECK_FALSE(proc_fs::has_memory(pid, stub::leader_of(pid)));
+  CHECK_FALSE(proc_fs::has_memory(self, proc_fs::memory_thread(pid)));
+  const auto maps = proc_fs::maps(pid);
+  REQUIRE(maps);
+  CHECK(std::ranges::any_of(*maps, [](const stub::Mapping& m) { return m.path == "[vdso]"; }));
+  CHECK(proc_fs::auxv(pid).value() == proc_fs::auxv(self).value());
+  CHECK(proc_fs::executable(pid).value() == proc_fs::executable(self).value());
+  CHECK(proc_fs::word_size(pid).value() == sizeof(void*));
 }
 
 TEST_CASE("maps of many lines are read whole") {

@@ -1,6 +1,6 @@
 """Threads that come and go while breakpoints are hit."""
 
-from harness import BOTH, NON_STOP, case, procfs
+from harness import BOTH, NEVER, NON_STOP, case, procfs
 
 
 @case(modes=BOTH, timeout=90)
@@ -42,6 +42,31 @@ def leader_ends_first(t):
     rows = gdb.threads()
     t.equal(len(rows), 1, f"threads left in {rows}")
     t.equal(gdb.run_out().exit_code, 6, "exit code")
+
+
+@case(gdbserver="has no breakpoint conditions")
+def leader_is_a_zombie(t):
+    """Then the process's memory is asked of its other threads, whether or not it was before."""
+    for asked_before in (False, True):
+        client = t.rsp(t.server("ends survivor 6"), handshake=True)
+        sites = [client.address(f"work_{kind}") for kind in ("emulated", "boosted", "trapped")]
+        auxv, exe = client.transfer("auxv"), client.transfer("exec-file", "")
+        text = client.read_memory(sites[0], 4) if asked_before else bytes.fromhex("574883c7")
+        stop = client.resume()
+        t.equal((stop.kind, stop.signal), ("T", 30), f"the thread that lives on: {stop}")
+        t.equal(client.read_memory(sites[0], 4), text, "its text")
+        client.write_memory(sites[0], text)
+        t.equal(client.transfer("auxv"), auxv, "the auxiliary vector")
+        t.equal(client.transfer("exec-file", ""), exe, "the executable")
+        t.match(client.transfer("libraries-svr4"), "<library ", "the libraries")
+        t.match(client.ask(f"qMemoryRegionInfo:{sites[0]:x}"), "permissions:rx", "its mapping")
+        for site in sites:
+            client.insert(site, rest=NEVER)
+        stop = client.resume()
+        t.equal((stop.kind, stop.status), ("W", 6), f"the end: {stop}")
+        t.match(client.server.output(), "^sum=10000$", "what the program computed")
+        rows = client.monitor("sites")[0]
+        t.check("in place" not in rows, f"no hit stopped the other threads:\n{rows}")
 
 
 @case(modes=BOTH)

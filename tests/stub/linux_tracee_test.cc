@@ -1,0 +1,101 @@
+#include "stub/linux_tracee.h"
+
+#include <sys/mman.h>
+
+#include <array>
+#include <cstring>
+
+#include "tests/catch.h"
+#include "tests/stub/zombie_leader.h"
+
+namespace stub {
+namespace {
+
+constexpr char words[] = "at the same address in a child";
+
+Address address_of(const void* here) { return Address(reinterpret_cast<std::uintptr_t>(here)); }
+
+// Each on its own, so that each is the first to ask for the process's memory.
+TEST_CASE("linux_tracee: the memory of a process whose leader has ended") {
+  static char written[sizeof words];
+  const ZombieLeader program;
+  const Pid pid = program.pid();
+  LinuxTracee tracee;
+  std::array<char, sizeof words> copy{};
+  const auto bytes = std::as_writable_bytes(std::span(copy));
+  const auto is_copied = [&] { return std::memcmp(copy.data(), words, sizeof words) == 0; };
+  const auto source = std::as_bytes(std::span(words));
+  SECTION("little is read") {
+    CHECK(tracee.read_memory(pid, address_of(words), bytes) == sizeof words);
+    CHECK(is_copied());
+  }
+  SECTION("much is read") {
+    std::vector<char> much(100'000, 'x');
+    const ZombieLeader later;
+    std::vector<std::byte> image(much.size());
+    CHECK(tracee.read_memory(later.pid(), address_of(much.data()), image) == image.size());
+    CHECK(image.back() == std::byte{'x'});
+  }
+  SECTION("written") {
+    CHECK(tracee.write_memory(pid, address_of(written), source) == sizeof words);
+    CHECK(tracee.read_memory(pid, address_of(written), bytes) == sizeof words);
+    CHECK(is_copied());
+  }
+  SECTION("read as the program could, twice") {
+    for (int i = 0; i < 2; ++i) {
+      copy = {};
+      CHECK(tracee.read_as_program(pid, address_of(words), bytes));
+      CHECK(is_copied());
+    }
+  }
+  SECTION("written as the program could") {
+    CHECK(tracee.write_as_program(pid, address_of(written), source));
+    CHECK_FALSE(tracee.write_as_program(pid, address_of(words), source));
+  }
+  SECTION("pieces") {
+    std::array<std::uint8_t, 2> first{}, second{};
+    const std::array pieces{Tracee::Piece{address_of(words), first},
+                            Tracee::Piece{address_of(words) + 2, second}};
+    CHECK(tracee.read_pieces(pid, pieces));
+    CHECK(first[0] == words[0]);
+    CHECK(second[1] == words[3]);
+  }
+  SECTION("its text") {
+    CHECK(tracee.is_fixed_text(pid, address_of(reinterpret_cast<const void*>(&address_of)), 1));
+  }
+  SECTION("shared with none but itself") {
+    CHECK(tracee.shares_memory(pid, pid));
+    CHECK_FALSE(tracee.shares_memory(pid, Pid{::getpid()}));
+    const ZombieLeader another;
+    CHECK_FALSE(tracee.shares_memory(pid, another.pid()));
+  }
+}
+
+TEST_CASE("linux_tracee: a handle opened while the leader lived outlasts it") {
+  int pipe_ends[2];
+  REQUIRE(::pipe(pipe_ends) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::thread([] {
+      for (;;) ::pause();
+    }).detach();
+    char go;
+    (void)!::read(pipe_ends[0], &go, 1);
+    for (;;) ::syscall(SYS_exit, 0);
+  }
+  LinuxTracee tracee;
+  std::array<std::byte, sizeof words> copy{};
+  CHECK(tracee.read_memory(Pid{child}, address_of(words), copy) == copy.size());
+  (void)!::write(pipe_ends[1], "", 1);
+  while (proc_fs::stat(Tid{child}).value().state != 'Z') ::usleep(100);
+  CHECK(tracee.read_memory(Pid{child}, address_of(words), copy) == copy.size());
+  CHECK(tracee.read_as_program(Pid{child}, address_of(words), copy));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  CHECK(tracee.read_memory(Pid{child}, address_of(words), copy) == 0);
+  ::close(pipe_ends[0]);
+  ::close(pipe_ends[1]);
+}
+
+}  // namespace
+}  // namespace stub
