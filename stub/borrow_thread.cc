@@ -1,6 +1,8 @@
 // A seccomp filter may answer an injected call by killing the process, so a thread under seccomp is
 // not asked at all, unless the filter can be suspended (PTRACE_O_SUSPEND_SECCOMP, needs
-// CAP_SYS_ADMIN). Filters belong to threads: another thread of the process may still be lent.
+// CAP_SYS_ADMIN). Filters belong to threads: another thread of the process may still be lent. The
+// same goes for a thread that has the kernel send its system calls to the program (Wine does): ours
+// would come from an address the program does not expect.
 #include "stub/borrow_thread.h"
 
 #include <algorithm>
@@ -37,7 +39,11 @@ BorrowedEntry journalled(Tracee& tracee, const Thread& thread) {
   const auto now = thread.general ? Result<x86::GeneralRegisters>(*thread.general)
                                   : tracee.registers(thread.tid);
   if (!mask || !now) return BorrowedEntry();
-  return BorrowedEntry({.tid = thread.tid, .registers = *now, .signal_mask = *mask});
+  return BorrowedEntry(
+      {.tid = thread.tid,
+       .registers = *now,
+       .signal_mask = *mask,
+       .dispatch = tracee.syscall_dispatch(thread.tid).value_or(SyscallDispatch())});
 }
 
 // The thread's filter is off while this lives.
@@ -61,6 +67,29 @@ class SuspendedFilter {
   bool is_off_ = false;
 };
 
+// The thread's system calls are its own affair no more while this lives. Setting it up can be
+// forbidden where switching it off is not, so that comes first.
+class SuspendedDispatch {
+ public:
+  SuspendedDispatch(Tracee& tracee, Tid tid)
+      : tracee_(tracee), tid_(tid), program_has_(tracee.syscall_dispatch(tid)) {
+    is_off_ = !program_has_ || (tracee_.set_syscall_dispatch(tid_, *program_has_) &&
+                                tracee_.set_syscall_dispatch(tid_, SyscallDispatch()));
+  }
+  ~SuspendedDispatch() {
+    if (program_has_ && is_off_) (void)tracee_.set_syscall_dispatch(tid_, *program_has_);
+  }
+  SuspendedDispatch(const SuspendedDispatch&) = delete;
+  SuspendedDispatch& operator=(const SuspendedDispatch&) = delete;
+  bool is_off() const { return is_off_; }
+
+ private:
+  Tracee& tracee_;
+  Tid tid_;
+  std::optional<SyscallDispatch> program_has_;
+  bool is_off_ = false;
+};
+
 }  // namespace
 
 Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& thread,
@@ -78,6 +107,9 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
     space.syscall_instruction = *found;
   }
   const auto entry = journalled(tracee, thread);
+  const SuspendedDispatch dispatch(tracee, thread.tid);
+  if (!dispatch.is_off())
+    return fail(Errc::unsupported, "The program takes system calls in hand that we would make");
   RemoteSyscall remote(tracee, thread.tid, space.mode, *space.syscall_instruction);
   auto result = work(remote);
   death = remote.death();

@@ -110,6 +110,7 @@ void Engine::give_back(const BorrowedRow& row) {
       return deaths_.push_back(*stop);
   (void)tracee_.set_registers(row.tid, row.registers);
   (void)tracee_.set_signal_mask(row.tid, row.signal_mask);
+  if (row.dispatch != SyscallDispatch()) (void)tracee_.set_syscall_dispatch(row.tid, row.dispatch);
   handle_stop(*lender, InterruptStop{});
 }
 

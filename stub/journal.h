@@ -28,6 +28,7 @@
 
 #include "arch/registers.h"
 #include "stub/slot.h"
+#include "stub/tracee.h"
 #include "stub/types.h"
 
 namespace stub {
@@ -75,6 +76,7 @@ struct BorrowedRow {
   Tid tid{};
   x86::GeneralRegisters registers{};
   std::uint64_t signal_mask = 0;
+  SyscallDispatch dispatch;
 };
 
 template <class Row>

@@ -306,6 +306,33 @@ bool LinuxTracee::suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) {
       .has_value();
 }
 
+// PTRACE_GET_ and PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG of linux/ptrace.h.
+std::optional<SyscallDispatch> LinuxTracee::syscall_dispatch(Tid tid) {
+  SyscallDispatch dispatch;
+  constexpr auto get_config = static_cast<__ptrace_request>(0x4211);
+  const bool is_told = request(get_config, tid, sizeof dispatch, pointer(dispatch),
+                               "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG")
+                           .has_value();
+  if (!is_told || dispatch.mode == SyscallDispatch().mode) return std::nullopt;
+  return dispatch;
+}
+
+// What dispatches from inside its range only (PR_SYS_DISPATCH_INCLUSIVE_ON) is told as what
+// dispatches from outside the complement, a range that wraps around, but is not taken like that
+// (kernel/entry/syscall_user_dispatch.c, task_set_syscall_user_dispatch).
+bool LinuxTracee::set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) {
+  constexpr std::uint64_t inclusive = 2;
+  constexpr auto set_config = static_cast<__ptrace_request>(0x4210);
+  SyscallDispatch config = dispatch;
+  const std::uint64_t end = config.offset + config.length;
+  if (config.offset != 0 && end <= config.offset)
+    config = {
+        .mode = inclusive, .selector = config.selector, .offset = end, .length = -config.length};
+  return request(set_config, tid, sizeof config, pointer(config),
+                 "PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG")
+      .has_value();
+}
+
 namespace {
 
 // Addresses above the user half would be negative file offsets.

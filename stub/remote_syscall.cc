@@ -8,7 +8,8 @@
 namespace stub {
 namespace {
 
-constexpr std::uint64_t all_but_sigtrap = ~(std::uint64_t{1} << (SIGTRAP - 1));
+constexpr std::uint64_t bit(int signal) { return std::uint64_t{1} << (signal - 1); }
+constexpr std::uint64_t all_but_forced = ~(bit(SIGTRAP) | bit(SIGSYS));
 constexpr std::uint64_t syscall_length = 2;  // 0f 05 and cd 80
 
 constexpr SyscallNumbers amd64_numbers{.mmap = 9, .munmap = 11, .madvise = 28, .prctl = 157};
@@ -39,7 +40,7 @@ RemoteSyscall::RemoteSyscall(Tracee& tracee, Tid tid, x86::Mode mode, Address at
   saved_ = *regs;
   saved_mask_ = *mask;
   if (auto info = tracee_.siginfo(tid)) saved_info_ = *info;
-  usable_ = tracee_.set_signal_mask(tid, all_but_sigtrap).has_value();
+  usable_ = tracee_.set_signal_mask(tid, all_but_forced).has_value();
 }
 
 RemoteSyscall::~RemoteSyscall() {
@@ -48,6 +49,7 @@ RemoteSyscall::~RemoteSyscall() {
   (void)tracee_.set_registers(tid_, saved_);
   if (saved_info_) (void)tracee_.set_siginfo(tid_, *saved_info_);
   (void)tracee_.set_signal_mask(tid_, saved_mask_);
+  if (sigsys_taken_) (void)tracee_.send_signal(tid_, SIGSYS);
 }
 
 Result<std::uint64_t> RemoteSyscall::call(std::uint64_t number,
@@ -89,8 +91,15 @@ Result<void> RemoteSyscall::step_over_instruction() {
       death_ = result;
       break;
     }
+    const auto* stop = std::get_if<SignalStop>(&status);
+    if (stop != nullptr && stop->signal == SIGSYS) {
+      const auto info = tracee_.siginfo(tid_);
+      if (info && info->si_code > 0)
+        return fail(Errc::unsupported, "The program has system calls sent to itself");
+      sigsys_taken_ = true;
+    }
     const auto regs = tracee_.registers(tid_);
-    if (regs && std::holds_alternative<SignalStop>(status) && regs->pc() == at_ + syscall_length)
+    if (regs && stop != nullptr && stop->signal == SIGTRAP && regs->pc() == at_ + syscall_length)
       return {};
   }
   usable_ = !death_;

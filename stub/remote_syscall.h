@@ -3,9 +3,12 @@
 // The thread is sent to an existing `syscall` instruction (the vDSO has one; no code is written),
 // is single-stepped over it, and gets back exactly what it had: registers with orig_rax, so that a
 // call that the stop had interrupted still restarts, signal mask, and the siginfo of the signal it
-// was about to receive. All signals are masked meanwhile except SIGTRAP, whose forced delivery by
-// the trap flag would otherwise reset the program's handler (kernel/signal.c,
-// force_sig_info_to_task). Single-stepping is used rather than PTRACE_SYSCALL because the stop it
+// was about to receive. All signals are masked meanwhile except those that the kernel forces on the
+// thread, which would reset the program's handler if they were masked (kernel/signal.c,
+// force_sig_info_to_task): the SIGTRAP of the trap flag, and the SIGSYS that comes instead of a
+// system call which the program has sent to itself (prctl(2), PR_SET_SYSCALL_USER_DISPATCH) where
+// the kernel does not say so beforehand. One that somebody has sent comes again later.
+// Single-stepping is used rather than PTRACE_SYSCALL because the stop it
 // ends in is a signal stop: only on the way out of one does the kernel look at orig_rax and restart
 // an interrupted call.
 #pragma once
@@ -28,6 +31,7 @@ class RemoteSyscall {
   RemoteSyscall& operator=(const RemoteSyscall&) = delete;
 
   // The kernel's return value; -errno becomes Errc::system. thread_gone: the thread died under it.
+  // unsupported: the program does not let the system call through.
   Result<std::uint64_t> call(std::uint64_t number, std::initializer_list<std::uint64_t> arguments);
 
   // The thread's death, when it was waited for here. The engine has to be told.
@@ -44,6 +48,7 @@ class RemoteSyscall {
   std::optional<siginfo_t> saved_info_;
   std::uint64_t saved_mask_ = 0;
   bool usable_ = false;
+  bool sigsys_taken_ = false;
   std::optional<WaitResult> death_;
 };
 

@@ -80,6 +80,12 @@ class RetryingTracee final : public Tracee {
     return inner_.suspend_seccomp(tid, lifetime, suspended) ||
            inner_.suspend_seccomp(tid, lifetime, suspended);
   }
+  std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override {
+    return inner_.syscall_dispatch(tid);
+  }
+  bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) override {
+    return inner_.set_syscall_dispatch(tid, dispatch) || inner_.set_syscall_dispatch(tid, dispatch);
+  }
 
   // A short count is the answer when nothing more comes from there on.
   std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) override {

@@ -68,10 +68,15 @@ Result<SsolAreas::Range> map_in_gap(RemoteSyscall& remote, const AddressSpace& s
   const auto mapped =
       remote.call(syscall_numbers(space.mode).mmap,
                   {place->value(), size, PROT_READ | PROT_EXEC, flags, no_descriptor, 0});
-  if (!mapped && mapped.error().code == Errc::thread_gone) return tl::unexpected(mapped.error());
+  if (!mapped && mapped.error().code != Errc::system) return tl::unexpected(mapped.error());
   if (!mapped)
     return fail(Errc::refused, "The program cannot map an SSOL area: " + mapped.error().text);
-  return SsolAreas::Range{Address(*mapped), size};
+  // A kernel that does not know the flag takes the place for a wish (mmap(2)).
+  if (Address(*mapped) != *place) {
+    (void)remote.call(syscall_numbers(space.mode).munmap, {*mapped, size});
+    return fail(Errc::refused, "The program cannot map an SSOL area where it is to be");
+  }
+  return SsolAreas::Range{*place, size};
 }
 
 }  // namespace

@@ -74,6 +74,8 @@ StepOutcome StepOver::in_place(Site& site, std::string_view because) {
 
 StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruction& instruction,
                                  bool must_stop) {
+  if (x86::is_syscall(instruction) && tracee_.syscall_dispatch(thread.tid))
+    return in_place(site, "the program's system calls go by their addresses");
   const auto wanted = must_stop ? x86::Ending::trap : x86::Ending::jump_back;
   Slot* slot = nullptr;
   // Twice: the area may turn out to have been unmapped by the program.

@@ -36,6 +36,14 @@ enum class Lifetime {
   exit_kill,    // PTRACE_O_EXITKILL: it dies too (launched)
 };
 
+// Which system calls of a thread the kernel sends to the program's own SIGSYS handler, by the
+// address they are made from (struct ptrace_sud_config of linux/ptrace.h).
+struct SyscallDispatch {
+  std::uint64_t mode = 0;  // 0: none
+  std::uint64_t selector = 0, offset = 0, length = 0;
+  bool operator==(const SyscallDispatch&) const = default;
+};
+
 class Tracee {
  public:
   virtual ~Tracee() = default;
@@ -82,6 +90,12 @@ class Tracee {
   // Our options anew for a stopped thread, with PTRACE_O_SUSPEND_SECCOMP or without; false when
   // that is not permitted.
   virtual bool suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) = 0;
+
+  // What a thread has set up by prctl(2), PR_SET_SYSCALL_USER_DISPATCH. nullopt: nothing, or a
+  // kernel that does not tell (before Linux 6.4).
+  virtual std::optional<SyscallDispatch> syscall_dispatch(Tid tid) = 0;
+  // `dispatch` as the above gave it, or {} to have none. False: not permitted.
+  virtual bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) = 0;
 
   // Memory of a process, stopped or running. The number of bytes moved from the front: a short
   // count says where the fault is. Breakpoint bytes are not masked here.

@@ -87,6 +87,7 @@ struct Mapping {
   void execute(Tid tid) {
     FakeThread& thread = tracee.at(tid);
     const std::uint64_t number = thread.regs.rax;
+    CHECK(thread.dispatch == SyscallDispatch());
     if (static_cast<int>(calls.size()) == fatal_call) {
       fatal_call = -1;
       return all_die ? tracee.die_all(pid) : tracee.die(tid);
@@ -108,6 +109,18 @@ struct Mapping {
   std::optional<StopReport> report() {
     engine.on_child_event();
     return engine.take_report();
+  }
+  void hit(Tid tid) {
+    tracee.execute_int3(tid, boost_site);
+    REQUIRE(report().has_value());
+    run();
+    engine.on_child_event();  // in place: the others come to rest first
+  }
+  void step_in_place(Tid tid) {
+    CHECK(tracee.at(tid).regs.pc() == boost_site);
+    tracee.at(tid).regs.rip += 3;
+    tracee.trap(tid, trap_trace);
+    engine.on_child_event();
   }
   void add_second() {
     run();
@@ -175,24 +188,65 @@ TEST_CASE("mapping: not by a thread with a filter that cannot be suspended, but 
   m.tracee.may_suspend_seccomp = false;
   m.add_second();
   REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
-  const auto hit = [&](Tid tid) {
-    m.tracee.execute_int3(tid, boost_site);
-    REQUIRE(m.report().has_value());
-    m.run();
-    m.engine.on_child_event();  // in place: the others come to rest first
-  };
-  hit(m.second);
+  m.hit(m.second);
   CHECK(m.calls.empty());
-  CHECK(m.tracee.at(m.second).regs.pc() == boost_site);  // in place
-  m.tracee.at(m.second).regs.rip += 3;
-  m.tracee.trap(m.second, trap_trace);
-  m.engine.on_child_event();
-  hit(m.leader);
+  m.step_in_place(m.second);
+  m.hit(m.leader);
   CHECK_FALSE(m.calls.empty());
   const auto& areas = m.engine.find(m.pid)->space->areas;
   CHECK(areas.at(m.tracee.at(m.leader).regs.pc()) != nullptr);
-  hit(m.second);
+  m.hit(m.second);
   CHECK(areas.at(m.tracee.at(m.second).regs.pc()) != nullptr);
+}
+
+constexpr SyscallDispatch dispatched{.mode = 1, .selector = 0x5000, .offset = 1, .length = 2};
+
+TEST_CASE("mapping: a thread's system calls are not dispatched while it is borrowed") {
+  Mapping m;
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  m.run();
+  m.tracee.at(m.leader).dispatch = dispatched;
+  m.tracee.execute_int3(m.leader, boost_site);
+  REQUIRE(m.report().has_value());
+  m.run();
+  CHECK_FALSE(m.calls.empty());
+  CHECK(m.tracee.at(m.leader).dispatch == dispatched);
+}
+
+TEST_CASE("mapping: not by a thread whose dispatch could not be set up again, but by another") {
+  Mapping m;
+  m.add_second();
+  m.tracee.at(m.second).dispatch = dispatched;
+  m.tracee.may_arm_dispatch = false;
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  m.hit(m.second);
+  CHECK(m.calls.empty());
+  CHECK(m.tracee.at(m.second).dispatch == dispatched);
+  m.step_in_place(m.second);
+  m.hit(m.leader);
+  CHECK_FALSE(m.calls.empty());
+}
+
+TEST_CASE("mapping: a place other than the one asked for is given back") {
+  Mapping m;
+  constexpr std::uint64_t elsewhere = 0x7000'0000'0000;
+  std::vector<std::uint64_t> unmapped;
+  m.tracee.on_resume = [&](Tid tid, ResumeHow how, int) {
+    FakeThread& thread = m.tracee.at(tid);
+    if (how != ResumeHow::step || thread.regs.pc() != m.vdso) return;
+    if (thread.regs.rax == 11) unmapped.push_back(thread.regs.rdi);
+    thread.regs.rax = thread.regs.rax == 9 ? elsewhere : 0;
+    thread.regs.rip += 2;
+    m.tracee.trap(tid, trap_trace);
+  };
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  m.run();
+  m.tracee.execute_int3(m.leader, boost_site);
+  REQUIRE(m.report().has_value());
+  m.run();
+  CHECK(unmapped == std::vector<std::uint64_t>{elsewhere});
+  CHECK(m.engine.find(m.pid)->space->areas.ranges().empty());
+  CHECK(m.tracee.at(m.leader).regs.pc() == boost_site);
 }
 
 TEST_CASE("mapping: refused, so the byte is lifted for each step") {

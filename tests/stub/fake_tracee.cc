@@ -378,6 +378,13 @@ Result<void> FakeTracee::set_signal_mask(Tid tid, std::uint64_t mask) {
   return {};
 }
 
+bool FakeTracee::set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) {
+  const auto thread = stopped("set_syscall_dispatch", tid);
+  if (!thread || (dispatch != SyscallDispatch() && !may_arm_dispatch)) return false;
+  (*thread)->dispatch = dispatch;
+  return true;
+}
+
 std::size_t FakeTracee::read_memory(Pid pid, Address from, std::span<std::byte> to) {
   const auto found = memories_.find(pid);
   if (found == memories_.end()) return 0;

@@ -60,6 +60,7 @@ struct FakeThread {
   siginfo_t info{};
   std::uint64_t message = 0;
   std::uint64_t mask = 0;
+  SyscallDispatch dispatch;
   std::map<std::size_t, std::uint64_t> user;  // debug registers, by offset
   std::vector<std::byte> xstate = std::vector<std::byte>(1024);
   bool interrupt_waiting = false;   // PTRACE_INTERRUPT to a stopped thread
@@ -103,6 +104,7 @@ class FakeTracee : public Tracee {
   void vanish(Tid tid) { threads_.erase(tid); }  // without a status: exec by another thread
 
   bool may_suspend_seccomp = true;
+  bool may_arm_dispatch = true;  // switching it off is always allowed
   bool text_is_fixed = true;
   // PTRACE_INTERRUPT is answered at once (else by interrupt_stop()).
   bool answers_interrupts = true;
@@ -152,6 +154,11 @@ class FakeTracee : public Tracee {
   bool shares_memory(Pid a, Pid b) override;
   std::optional<Address> rseq_area(Tid) override { return std::nullopt; }
   bool suspend_seccomp(Tid, Lifetime, bool) override { return may_suspend_seccomp; }
+  std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override {
+    const bool has_one = alive(tid) && at(tid).dispatch != SyscallDispatch();
+    return has_one ? std::optional(at(tid).dispatch) : std::nullopt;
+  }
+  bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) override;
   std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) override;
   std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) override;
   bool read_as_program(Pid pid, Address from, std::span<std::byte> to) override;

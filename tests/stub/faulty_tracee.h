@@ -84,6 +84,12 @@ class FaultyTracee final : public Tracee {
   bool suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) override {
     return !fails("suspend_seccomp") && inner_.suspend_seccomp(tid, lifetime, suspended);
   }
+  std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override {
+    return inner_.syscall_dispatch(tid);
+  }
+  bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) override {
+    return !fails("set_syscall_dispatch") && inner_.set_syscall_dispatch(tid, dispatch);
+  }
   std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) override {
     return inner_.read_memory(pid, from, fails("read_memory") ? to.first(to.size() / 2) : to);
   }

@@ -8,6 +8,7 @@ namespace {
 
 constexpr Address vdso(0x7fff0010);
 constexpr int trap_trace = 2;
+constexpr int user_dispatch = 2;  // SYS_USER_DISPATCH of asm-generic/siginfo.h
 
 // A stopped thread in the middle of its own affairs, and a processor that executes system calls.
 struct Caller {
@@ -72,7 +73,8 @@ TEST_CASE("remote_syscall: arguments, result, and everything as it was") {
     CHECK(c.at_call.r8 == 5);
     CHECK(c.at_call.r9 == 6);
     CHECK(static_cast<std::int64_t>(c.at_call.orig_rax) == -1);
-    CHECK(c.mask_at_call == ~(std::uint64_t{1} << (SIGTRAP - 1)));
+    CHECK(c.mask_at_call ==
+          ~(std::uint64_t{1} << (SIGTRAP - 1) | std::uint64_t{1} << (SIGSYS - 1)));
     CHECK(remote.call(11, {}).has_value());
     CHECK(c.at_call.rax == 11);
     CHECK(c.at_call.rdi == 3);  // nothing of the call before
@@ -147,6 +149,56 @@ TEST_CASE("remote_syscall: another stop comes first") {
   }
   CHECK(c.calls == 1);
   c.check_restored();
+}
+
+// What the kernel does in the place of a system call that the program has sent to itself.
+TEST_CASE("remote_syscall: a signal instead of the system call is no result") {
+  Caller c;
+  c.tracee.on_resume = [&](Tid tid, ResumeHow, int signal) {
+    CHECK(signal == 0);
+    ++c.calls;
+    c.tracee.at(tid).regs.rip += 2;
+    c.tracee.signal(tid, SIGSYS, user_dispatch);
+  };
+  {
+    RemoteSyscall remote(c.tracee, c.tid, x86::Mode::amd64, vdso);
+    const auto value = remote.call(9, {});
+    REQUIRE_FALSE(value.has_value());
+    CHECK(value.error().code == Errc::unsupported);
+  }
+  CHECK(c.calls == 1);
+  c.check_restored();
+  CHECK(c.tracee.at(c.tid).signals_waiting.empty());
+}
+
+TEST_CASE("remote_syscall: no other signal than the step's is its end") {
+  Caller c;
+  c.tracee.on_resume = [&](Tid tid, ResumeHow, int) {
+    c.tracee.at(tid).regs.rip += 2;
+    c.tracee.signal(tid, SIGSEGV, 1);
+  };
+  {
+    RemoteSyscall remote(c.tracee, c.tid, x86::Mode::amd64, vdso);
+    CHECK_FALSE(remote.call(9, {}).has_value());
+  }
+  c.check_restored();
+}
+
+TEST_CASE("remote_syscall: somebody's SIGSYS is not lost") {
+  Caller c;
+  int resumes = 0;
+  c.tracee.on_resume = [&](Tid tid, ResumeHow, int) {
+    if (++resumes == 1)
+      c.tracee.signal(tid, SIGSYS, SI_TKILL);
+    else
+      c.execute();
+  };
+  {
+    RemoteSyscall remote(c.tracee, c.tid, x86::Mode::amd64, vdso);
+    CHECK(remote.call(9, {}).has_value());
+  }
+  c.check_restored();
+  CHECK(c.tracee.at(c.tid).signals_waiting == std::deque<int>{SIGSYS});
 }
 
 TEST_CASE("remote_syscall: stops without end") {

@@ -64,6 +64,17 @@ TEST_CASE("step_over: the program's own trap flag keeps the processor at it") {
   CHECK(b.prepare(boost_site) == StepOutcome::in_slot);
 }
 
+TEST_CASE("step_over: a system call that goes by its address stays at it") {
+  Stepping s(trap_site);
+  s.w.at(1).dispatch.mode = 1;
+  const auto before = s.regs();
+  CHECK(s.prepare(trap_site) == StepOutcome::in_place);
+  CHECK(s.regs() == before);
+  Stepping b(boost_site);
+  b.w.at(1).dispatch.mode = 1;
+  CHECK(b.prepare(boost_site) == StepOutcome::boosted);
+}
+
 TEST_CASE("step_over: a push that would fault is left to the processor") {
   Stepping s(push_site);
   s.w.memory().map(stack, 0x1000, true, false);
