@@ -2,7 +2,9 @@
 // not asked at all, unless the filter can be suspended (PTRACE_O_SUSPEND_SECCOMP, needs
 // CAP_SYS_ADMIN). Filters belong to threads: another thread of the process may still be lent. The
 // same goes for a thread that has the kernel send its system calls to the program (Wine does): ours
-// would come from an address the program does not expect.
+// would come from an address the program does not expect. And the processor takes the instruction
+// for one of the thread's present code segment: with one for 32-bit code in a 64-bit program (Wine
+// again) it would be found at another address and mean something else.
 #include "stub/borrow_thread.h"
 
 #include <algorithm>
@@ -34,16 +36,18 @@ Result<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mode mode
   return vdso->start + static_cast<std::uint64_t>(found - code.begin());
 }
 
-BorrowedEntry journalled(Tracee& tracee, const Thread& thread) {
-  const auto mask = tracee.signal_mask(thread.tid);
-  const auto now = thread.general ? Result<x86::GeneralRegisters>(*thread.general)
-                                  : tracee.registers(thread.tid);
-  if (!mask || !now) return BorrowedEntry();
-  return BorrowedEntry(
-      {.tid = thread.tid,
-       .registers = *now,
-       .signal_mask = *mask,
-       .dispatch = tracee.syscall_dispatch(thread.tid).value_or(SyscallDispatch())});
+Result<x86::GeneralRegisters> registers_of(Tracee& tracee, const Thread& thread) {
+  if (thread.general) return *thread.general;
+  return tracee.registers(thread.tid);
+}
+
+BorrowedEntry journalled(Tracee& tracee, Tid tid, const x86::GeneralRegisters& registers) {
+  const auto mask = tracee.signal_mask(tid);
+  if (!mask) return BorrowedEntry();
+  return BorrowedEntry({.tid = tid,
+                        .registers = registers,
+                        .signal_mask = *mask,
+                        .dispatch = tracee.syscall_dispatch(tid).value_or(SyscallDispatch())});
 }
 
 // The thread's filter is off while this lives.
@@ -96,6 +100,10 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
                            std::optional<WaitResult>& death,
                            const std::function<Result<void>(RemoteSyscall&)>& work) {
   if (thread.mid_syscall) return fail(Errc::bad_address, "The thread is inside a system call");
+  const auto registers = registers_of(tracee, thread);
+  if (!registers) return tl::unexpected(registers.error());
+  if (registers->mode() != space.mode)
+    return fail(Errc::bad_address, "The thread runs code of another word size");
   const auto status = proc_fs::status(thread.tid);
   if (!status) return fail(Errc::thread_gone, "The process is gone", ESRCH);
   std::optional<SuspendedFilter> filter;
@@ -106,7 +114,7 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
     if (!found) return tl::unexpected(found.error());
     space.syscall_instruction = *found;
   }
-  const auto entry = journalled(tracee, thread);
+  const auto entry = journalled(tracee, thread.tid, *registers);
   const SuspendedDispatch dispatch(tracee, thread.tid);
   if (!dispatch.is_off())
     return fail(Errc::unsupported, "The program takes system calls in hand that we would make");

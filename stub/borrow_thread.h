@@ -11,11 +11,11 @@
 namespace stub {
 
 // Calls `work` with `thread` (stopped) ready to execute system calls, and leaves it as it was.
-// Errors: those of `work`; without its having been called: bad_address when the thread is inside a
-// system call; unsupported when it has a seccomp filter that may not be suspended, or a dispatch of
-// its system calls that may not be; refused when the program holds no instruction to make system
-// calls with; thread_gone. `death` receives the
-// thread's end when it was waited for here.
+// Errors: those of `work`; without its having been called: bad_address when it cannot be now, being
+// inside a system call or in code of another word size than the program's; unsupported when it has
+// a seccomp filter that may not be suspended, or a dispatch of its system calls that may not be;
+// refused when the program holds no instruction to make system calls with; thread_gone. `death`
+// receives the thread's end when it was waited for here.
 Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& thread,
                            std::optional<WaitResult>& death,
                            const std::function<Result<void>(RemoteSyscall&)>& work);

@@ -292,14 +292,15 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
   return {};
 }
 
-// Everybody is stopped outside the areas. A thread inside a system call cannot make another one.
+// Everybody is stopped outside the areas. A thread inside a system call cannot make another one,
+// and not every other one can be asked (borrow_thread.h).
 void Engine::remove_areas(Inferior& process) {
   std::optional<WaitResult> death;
   for (auto& [tid, member] : process.threads) {
     if (member->running || member->mid_syscall || member->own_memory) continue;
     (void)flush(*member);
     unmap_areas(tracee_, *process.space, *member, death);
-    break;
+    if (death || process.space->areas.ranges().empty()) break;
   }
   if (death) deaths_.push_back(*death);
 }

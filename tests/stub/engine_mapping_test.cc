@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <future>
@@ -46,6 +47,8 @@ class RealThread {
  public:
   const Tid tid;
 };
+
+constexpr std::uint64_t code_segment_32 = 0x23;
 
 struct Mapping {
   RealThread real_thread;  // in whose name the second thread is
@@ -225,6 +228,31 @@ TEST_CASE("mapping: not by a thread whose dispatch could not be set up again, bu
   m.step_in_place(m.second);
   m.hit(m.leader);
   CHECK_FALSE(m.calls.empty());
+}
+
+TEST_CASE("mapping: not by a thread in code of another word size, until it is back") {
+  Mapping m;
+  m.add_second();
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  m.tracee.at(m.second).regs.cs = code_segment_32;
+  m.hit(m.second);
+  CHECK(m.calls.empty());
+  m.step_in_place(m.second);
+  m.tracee.at(m.second).regs.cs = 0x33;
+  m.hit(m.second);
+  CHECK_FALSE(m.calls.empty());
+}
+
+TEST_CASE("mapping: an area is taken away by a thread that can be asked") {
+  Mapping m;
+  m.add_second();
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  m.hit(m.second);
+  REQUIRE_FALSE(m.calls.empty());
+  m.tracee.at(std::min(m.leader, m.second)).regs.cs = code_segment_32;
+  m.calls.clear();
+  CHECK(m.engine.detach(m.pid).has_value());
+  CHECK(m.calls == std::vector<std::uint64_t>{11});
 }
 
 TEST_CASE("mapping: a place other than the one asked for is given back") {
