@@ -251,6 +251,7 @@ void Engine::release_orphans(const AddressSpace& space) {
       space.sites.restore_all(orphan.pid);
     }
     (void)tracee_.detach(early.first, 0);
+    tracee_.forget_memory(orphan.pid);
     return true;
   });
 }

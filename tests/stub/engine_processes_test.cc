@@ -360,6 +360,31 @@ TEST_CASE("processes: the exit of a caught execve is no entry") {
   CHECK(w.report() == "1 return");
 }
 
+// A real child lends its id: the engine looks into /proc for it. Everything else is paper.
+TEST_CASE("processes: a child that nobody lives to announce is let go clean, and forgotten") {
+  const pid_t real = ::fork();
+  if (real == 0)
+    for (;;) ::pause();
+  {
+    World w;
+    const Pid child{real};
+    w.insert(boost_site);
+    w.run();
+    w.tracee.add(child, leader_of(child));
+    w.tracee.copy_memory(child, w.pid);
+    REQUIRE(w.tracee.memory(child).byte(boost_site) == 0xcc);
+    w.tracee.interrupt_stop(leader_of(child));
+    w.engine.on_child_event();
+    w.tracee.die(w.leader);
+    w.engine.on_child_event();
+    CHECK(w.tracee.memory(child).byte(boost_site) == 0x48);
+    CHECK(w.tracee.count("detach", leader_of(child)) == 1);
+    CHECK(w.tracee.handles.empty());
+  }
+  ::kill(real, SIGKILL);
+  ::waitpid(real, nullptr, 0);
+}
+
 // A real zombie lends its id: the engine looks into /proc for it. Everything else is paper.
 TEST_CASE("processes: a leader that has exited does not hold up the others") {
   const pid_t zombie = ::fork();

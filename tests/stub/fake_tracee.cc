@@ -386,12 +386,14 @@ bool FakeTracee::set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) 
 }
 
 std::size_t FakeTracee::read_memory(Pid pid, Address from, std::span<std::byte> to) {
+  handles.insert(pid);
   const auto found = memories_.find(pid);
   if (found == memories_.end()) return 0;
   return found->second->read(from, to, FakeMemory::Rights::debugger);
 }
 
 std::size_t FakeTracee::write_memory(Pid pid, Address to, std::span<const std::byte> from) {
+  handles.insert(pid);
   const auto found = memories_.find(pid);
   if (found == memories_.end()) return 0;
   return found->second->write(to, from, FakeMemory::Rights::debugger);

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -124,6 +125,7 @@ class FakeTracee : public Tracee {
   std::vector<std::string> blunders;
   int count(const std::string& name, Tid tid) const;
   const FakeCall* last(const std::string& name, Tid tid) const;
+  std::set<Pid> handles;  // whose memory was asked for and has not been forgotten since
   bool pending() const { return !statuses_.empty(); }
 
   // ---- Tracee
@@ -165,7 +167,7 @@ class FakeTracee : public Tracee {
   bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) override;
   bool is_fixed_text(Pid, Address, std::uint64_t) override { return text_is_fixed; }
   bool read_pieces(Pid pid, std::span<const Piece> pieces) override;
-  void forget_memory(Pid) override {}
+  void forget_memory(Pid pid) override { handles.erase(pid); }
 
  private:
   // The thread if it is stopped, else ESRCH; counts the call.
