@@ -1,7 +1,8 @@
 // Between the server and the kernel (LD_PRELOAD): in the process named ss-tracer, the call of
 // number $FAULT_AT fails with $FAULT_ERRNO, or does half of what it should where that is `short`.
 // Counted are the calls that are about other processes, from when the file $FAULT_ARMED is there.
-// What has failed is said on stderr.
+// What has failed is said on stderr. And ptrace's request of number $FAULT_UNKNOWN is one that an
+// older kernel does not know.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,6 +34,11 @@ static int fails(const char* name) {
   return 1;
 }
 
+static int is_unknown(enum __ptrace_request request) {
+  const char* unknown = getenv("FAULT_UNKNOWN");
+  return unknown && is_tracer() && strtoul(unknown, NULL, 0) == (unsigned long)request;
+}
+
 static int halves(void) { return strcmp(getenv("FAULT_ERRNO"), "short") == 0; }
 
 static int fail(void) {
@@ -49,6 +55,10 @@ long ptrace(enum __ptrace_request request, ...) {
   void* const address = va_arg(list, void*);
   void* const data = va_arg(list, void*);
   va_end(list);
+  if (is_unknown(request)) {
+    errno = EIO;
+    return -1;
+  }
   char name[32];
   snprintf(name, sizeof name, "ptrace 0x%x", (unsigned)request);
   if (fails(name)) return fail();

@@ -1,14 +1,16 @@
 """A program that has its system calls sent to itself by the address they are made from, as Wine does
 (programs/dispatch.c)."""
 
+import os
+
 from harness import NEVER, Skip, case
 
 RESULT = "^sum=55 right=10 caught=10 places=10$"
 
 
-def run(t, mode, *sites):
+def run(t, mode, *sites, env=None):
     """To the end with these sites, of which none stops the program."""
-    client = t.rsp(t.server(f"dispatch {mode}"), handshake=True)
+    client = t.rsp(t.server(f"dispatch {mode}", env=env), handshake=True)
     client.query()
     client.ok("QPassSignals:c")  # SIGSYS
     for site in sites:
@@ -35,3 +37,13 @@ def from_inside_a_range(t):
     """The same the other way round, which the kernel tells in another form than it takes."""
     run(t, 2, "work_site")
     run(t, 2, "work_site", "direct_site", "caught_site")
+
+
+@case(gdbserver="has no breakpoint conditions")
+def a_kernel_that_does_not_tell(t):
+    """Before Linux 6.4 no area can be mapped; the program's own handler stays what it is."""
+    shim = {"LD_PRELOAD": os.path.join(t.programs, "libfault_shim.so"), "FAULT_UNKNOWN": "0x4211",
+            "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    client = run(t, 1, "work_site", "direct_site", "caught_site", env=shim)
+    rows = client.monitor("sites")[0]
+    t.equal(rows.count("in place 10 times: no slot can be had"), 3, rows)
