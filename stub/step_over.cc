@@ -54,6 +54,8 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   // program gets its trap.
   const bool program_traps = (regs.eflags & x86::trap_flag) != 0;
   if (const auto* plan = std::get_if<x86::Emulate>(&site.plan.how)) {
+    const Check text = check_text(thread, site);
+    if (text != Check::good) return cannot_run(thread, site, text);
     InferiorMemory memory(tracee_, thread);
     if (!program_traps && x86::emulate(*plan, site.address, regs, memory)) {
       thread.general_dirty = true;
@@ -72,6 +74,16 @@ StepOutcome StepOver::in_place(Site& site, std::string_view because) {
   return StepOutcome::in_place;
 }
 
+// What becomes of a step whose plan is not for what is there now.
+StepOutcome StepOver::cannot_run(Thread& thread, Site& site, Check why) {
+  AddressSpace& space = *thread.process->space;
+  if (why == Check::restartable) return in_place(site, "in a restartable sequence");
+  if (why == Check::text_gone) return in_place(site, "the text cannot be read");
+  space.areas.retire(site.address);
+  space.sites.replan(thread.process->pid, site);
+  return StepOutcome::site_changed;
+}
+
 StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruction& instruction,
                                  bool must_stop) {
   if (x86::is_syscall(instruction) && tracee_.syscall_dispatch(thread.tid))
@@ -85,13 +97,8 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
     if (slot == nullptr) return in_place(site, "no slot can be had");
     const Check result = check(thread, site, *slot);
     if (result == Check::good) break;
-    if (result == Check::restartable) return in_place(site, "in a restartable sequence");
-    if (result == Check::text_gone) return in_place(site, "the text cannot be read");
-    if (result == Check::site_changed) {
-      thread.process->space->areas.retire(site.address);
-      thread.process->space->sites.replan(thread.process->pid, site);
-      return StepOutcome::site_changed;
-    }
+    if (result != Check::slot_gone && result != Check::slot_changed)
+      return cannot_run(thread, site, result);
     const auto code = std::span(slot->code.bytes).first(slot->code.size);
     if (result == Check::slot_gone || tracee_.write_memory(thread.process->pid, slot->address,
                                                            std::as_bytes(code)) != code.size()) {
@@ -120,6 +127,23 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
   return StepOutcome::in_slot;
 }
 
+// For what is done without a slot. Of an instruction of one byte, all is under the int3 that the
+// thread has just executed.
+StepOver::Check StepOver::check_text(const Thread& thread, const Site& site) {
+  if (site.length <= 1) return Check::good;
+  std::array<std::uint8_t, x86::max_instruction_length> bytes{};
+  const auto text = std::span(bytes).first(site.length);
+  const std::array pieces{Tracee::Piece{site.address, text}};
+  if (!tracee_.read_pieces(thread.process->pid, pieces)) return Check::text_gone;
+  return is_as_planned(thread, site, text) ? Check::good : Check::site_changed;
+}
+
+// `text` is what memory holds there; changed to what the program has there.
+bool StepOver::is_as_planned(const Thread& thread, const Site& site, std::span<std::uint8_t> text) {
+  thread.process->space->sites.mask(site.address, std::as_writable_bytes(text));
+  return std::ranges::equal(text, std::span(site.original).first(site.length));
+}
+
 // The text behind the int3, the slot, and whether the thread is in a restartable sequence, in one
 // look. The site's first byte is covered by our int3.
 StepOver::Check StepOver::check(Thread& thread, const Site& site, const Slot& slot) {
@@ -137,10 +161,7 @@ StepOver::Check StepOver::check(Thread& thread, const Site& site, const Slot& sl
   const Address descriptor(std::bit_cast<std::uint64_t>(sequence));
   if (descriptor != Address() && in_restartable_sequence(thread, descriptor, site.address))
     return Check::restartable;
-  thread.process->space->sites.mask(site.address,
-                                    std::as_writable_bytes(std::span(text).first(site.length)));
-  if (!std::equal(text.begin(), text.begin() + site.length, site.original.begin()))
-    return Check::site_changed;
+  if (!is_as_planned(thread, site, std::span(text).first(site.length))) return Check::site_changed;
   if (!std::equal(code.begin(), code.begin() + slot.code.size, slot.code.bytes.begin()))
     return Check::slot_changed;
   return Check::good;

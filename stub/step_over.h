@@ -7,12 +7,13 @@
 // before anybody looks at the registers.
 //
 // The inferior may have rewritten its text, scribbled over a slot or unmapped the area at any time.
-// So the bytes at the site and in the slot are compared with ours before each use, in one system
-// call. What changes after that comparison hurts only the program that changed it: slots hold no
-// state that the stub relies on.
+// So the bytes at the site, and in the slot if there is one, are compared with ours before each
+// use, in one system call. What changes after that comparison hurts only the program that changed
+// it: slots hold no state that the stub relies on.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "stub/inferior.h"
@@ -73,6 +74,9 @@ class StepOver {
     restartable,  // the thread is in a restartable sequence
   };
   Check check(Thread& thread, const Site& site, const Slot& slot);
+  Check check_text(const Thread& thread, const Site& site);
+  static bool is_as_planned(const Thread& thread, const Site& site, std::span<std::uint8_t> text);
+  StepOutcome cannot_run(Thread& thread, Site& site, Check why);
   bool slot_is_readable(const Thread& thread, const Slot& slot);
   void repair_x87_pointer(const Thread& thread, const Slot& slot);
   bool in_restartable_sequence(const Thread& thread, Address descriptor, Address at);

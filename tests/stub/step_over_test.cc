@@ -119,6 +119,52 @@ TEST_CASE("step_over: the text was rewritten behind the int3") {
   CHECK(s.w.memory().byte(old_slot + 2) == 0xc0);
 }
 
+// As a JIT does that lets a call or jump go elsewhere: the opcode, and with it the int3, stays.
+TEST_CASE("step_over: the text of an emulated instruction was rewritten behind the int3") {
+  constexpr Address at = plain_code + 0x10;
+  const struct {
+    const char* what;
+    std::initializer_list<int> before, after;
+    std::uint64_t next;  // from the site
+  } rows[] = {
+      {"jmp", {0xe9, 0, 1, 0, 0}, {0xe9, 0, 2, 0, 0}, 0x205},
+      {"jmp short", {0xeb, 0x10}, {0xeb, 0x20}, 0x22},
+      {"jcc", {0x0f, 0x85, 0, 1, 0, 0}, {0x0f, 0x85, 0, 2, 0, 0}, 0x206},
+      {"loop", {0xe2, 0x10}, {0xe2, 0x20}, 0x22},
+      {"call", {0xe8, 0, 1, 0, 0}, {0xe8, 0, 2, 0, 0}, 0x205},
+      {"call *%rax", {0xff, 0xd0}, {0xff, 0xd1}, 0x400},
+      {"jmp *%rax", {0xff, 0xe0}, {0xff, 0xe1}, 0x400},
+      {"ret $imm", {0xc2, 0x10, 0}, {0xc2, 0x20, 0}, 0x400},
+      {"push %r8", {0x41, 0x50}, {0x41, 0x51}, 2},
+      {"nop", {0x66, 0x90}, {0xeb, 0x20}, 0x22},
+      {"lea", {0x48, 0x8d, 0x05, 0, 0, 0, 0}, {0x48, 0x8d, 0x0d, 0, 0, 0, 0}, 7},
+  };
+  for (const auto& row : rows) {
+    INFO(row.what);
+    Stepping s(boost_site);
+    s.w.memory().put(at, row.before);
+    s.w.insert(at);
+    s.regs().rip = at.value();
+    s.regs().rcx = (at + 0x400).value();
+    s.w.memory().put(stack + 0x800, {0x90, 0x14, 0x40, 0, 0, 0, 0, 0});  // at + 0x400
+    const bool same_opcode = *row.after.begin() == *row.before.begin();
+    s.w.memory().put(at, row.after);
+    if (same_opcode) s.w.memory().put(at, {0xcc});
+    const auto before = s.regs();
+    CHECK(s.prepare(at) == StepOutcome::site_changed);
+    CHECK(s.regs() == before);
+    REQUIRE(s.prepare(at) == StepOutcome::emulated);
+    CHECK(s.regs().rip == (at + row.next).value());
+  }
+}
+
+TEST_CASE("step_over: the text of an emulated instruction cannot be read any more") {
+  Stepping s(emulate_site);
+  s.w.memory().unmap(text, 0x1000);
+  CHECK(s.prepare(emulate_site) == StepOutcome::in_place);
+  CHECK(s.regs().rip == emulate_site.value());
+}
+
 TEST_CASE("step_over: the int3 itself was overwritten") {
   Stepping s(boost_site);
   s.w.memory().put(boost_site, {0x90});  // nop
