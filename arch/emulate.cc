@@ -198,6 +198,21 @@ bool execute(const Instruction& instruction, Machine& machine, Address site) {
 
 }  // namespace
 
+StackWord accessed_for_program(const Instruction& instruction, const GeneralRegisters& regs) {
+  const std::uint8_t word = word_size(instruction.mode);
+  switch (instruction.kind) {
+    case Kind::call:
+    case Kind::call_register:
+    case Kind::call_memory:
+    case Kind::push_register:
+      return {Address(truncated(regs.rsp - word, instruction.mode)), word};
+    case Kind::near_return:
+      return {Address(truncated(regs.rsp, instruction.mode)), word};
+    default:
+      return {};
+  }
+}
+
 bool emulate(const Emulate& plan, Address site, GeneralRegisters& regs, Memory& memory) {
   const auto& instruction = plan.instruction;
   if (regs.cs != (instruction.mode == Mode::amd64 ? user64_cs : user32_cs)) return false;

@@ -143,6 +143,14 @@ bool restore_x87_pointer(std::span<std::byte> xstate, const Instruction& instruc
 // called when the program had set its own.
 void hide_trap_flag(const Instruction& instruction, GeneralRegisters& regs, Memory& memory);
 
+// The word of the stack that emulate() or canonical() reads or writes in place of the processor,
+// whose debug registers do not see it. Size 0: none.
+struct StackWord {
+  Address at;
+  std::uint8_t size = 0;  // bytes
+};
+StackWord accessed_for_program(const Instruction& instruction, const GeneralRegisters& regs);
+
 // What range stepping and the stub's own analysis need to know of an instruction.
 bool is_syscall(const Instruction& instruction);
 bool raises_trap(const Instruction& instruction);  // int3, int1, into of the program's own

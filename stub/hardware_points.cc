@@ -129,6 +129,14 @@ std::vector<TriggeredPoint> HardwarePoints::triggered(std::uint64_t debug_status
   return result;
 }
 
+bool HardwarePoints::watches(Address from, std::uint64_t size) const {
+  return std::ranges::any_of(in_use_, [&](const Register& reg) {
+    const Slice& slice = reg.slice;
+    return reg.references > 0 && slice.access != access_execute &&
+           from < slice.address + slice.size && slice.address < from + size;
+  });
+}
+
 // Cuts a region at the largest aligned sizes. At most longest_region, so few.
 std::vector<HardwarePoints::Slice> HardwarePoints::slices(Address address, std::uint64_t length,
                                                           std::uint8_t access) {

@@ -72,6 +72,8 @@ class HardwarePoints {
   void clear();
 
   bool empty() const { return points_.empty(); }
+  // Some watchpoint is on one of these bytes, whatever kind of access it waits for.
+  bool watches(Address from, std::uint64_t size) const;
   const DebugRegisters& registers() const { return registers_; }
 
   // The points that a value of DR6 names, of a thread that had registers(). Empty: the trap was not

@@ -34,6 +34,23 @@ class InferiorMemory final : public x86::Memory {
   const BreakpointTable& sites_;
 };
 
+// null: none that is executed anywhere but in place.
+const x86::Instruction* instruction_of(const x86::StepPlan& plan) {
+  if (const auto* emulate = std::get_if<x86::Emulate>(&plan.how)) return &emulate->instruction;
+  if (const auto* relocate = std::get_if<x86::Relocate>(&plan.how)) return &relocate->instruction;
+  return nullptr;
+}
+
+// Whether the client may watch what we would access in place of the processor. (A slot that pushes
+// a return address does it by two stores: a trap between them is no state of the program's.)
+bool may_be_watched(const Thread& thread, const Site& site) {
+  const HardwarePoints& points = thread.process->space->hardware;
+  const x86::Instruction* instruction = points.empty() ? nullptr : instruction_of(site.plan);
+  if (instruction == nullptr) return false;
+  const auto word = x86::accessed_for_program(*instruction, *thread.general);
+  return points.watches(word.at, word.size);
+}
+
 std::uint64_t* general_register(x86::GeneralRegisters& regs, unsigned hardware_number) {
   using Regs = x86::GeneralRegisters;
   static constexpr std::uint64_t Regs::*by_number[16] = {
@@ -50,6 +67,8 @@ constexpr std::uint64_t rseq_cs_offset = 8;
 
 StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   x86::GeneralRegisters& regs = *thread.general;
+  if (may_be_watched(thread, site))
+    return in_place(site, "a watchpoint may be on what it accesses");
   // With the program's own trap flag set the processor has to execute the instruction, so that the
   // program gets its trap.
   const bool program_traps = (regs.eflags & x86::trap_flag) != 0;

@@ -225,6 +225,38 @@ TEST_CASE("emulate: lea") {
   CHECK(run.regs.rax == 4);
 }
 
+TEST_CASE("emulate: the word of the stack that is accessed for the program") {
+  const struct {
+    std::string_view bytes;
+    std::uint64_t at;
+    int size;
+  } rows[] = {
+      {"e8 00 00 00 00", 0x6ff8, 8},  // call
+      {"ff d0", 0x6ff8, 8},           // call *%rax
+      {"ff 10", 0x6ff8, 8},           // call *(%rax)
+      {"55", 0x6ff8, 8},              // push %rbp
+      {"c3", 0x7000, 8},              // ret
+      {"c2 10 00", 0x7000, 8},        // ret $16
+      {"eb 00", 0, 0},
+      {"74 00", 0, 0},
+      {"ff 20", 0, 0},  // jmp *(%rax)
+      {"90", 0, 0},
+      {"48 89 03", 0, 0},  // mov %rax, (%rbx): by the processor
+  };
+  GeneralRegisters regs{};
+  regs.rsp = 0x7000;
+  for (const auto& row : rows) {
+    INFO(row.bytes);
+    const auto word = accessed_for_program(decoded(row.bytes), regs);
+    CHECK(word.at == Address(row.at));
+    CHECK(int{word.size} == row.size);
+  }
+  regs.rsp = 2;
+  const auto wrapped = accessed_for_program(decoded("55", Mode::i386), regs);
+  CHECK(wrapped.at == Address(0xffff'fffe));
+  CHECK(int{wrapped.size} == 4);
+}
+
 TEST_CASE("emulate: refuses what the processor might fault on") {
   const auto refused = [](std::string_view bytes, auto change, Mode mode = Mode::amd64) {
     INFO(bytes);

@@ -50,6 +50,28 @@ TEST_CASE("one point in DR0 and DR7") {
   }
 }
 
+TEST_CASE("which bytes are watched") {
+  HardwarePoints points;
+  CHECK_FALSE(points.watches(Address(0x1000), 8));
+  REQUIRE(insert(points, on_write, 0x1004, 8));  // two slices
+  REQUIRE(insert(points, on_access, 0x2000, 1));
+  REQUIRE(insert(points, on_execute, 0x3000, 1));
+  const struct {
+    std::uint64_t address, size;
+    bool watched;
+  } table[] = {
+      {0xffc, 8, false},  {0xffd, 8, true},   {0x1004, 1, true},  {0x100b, 1, true},
+      {0x100c, 8, false}, {0x1ff8, 8, false}, {0x1ff9, 8, true},  {0x2000, 8, true},
+      {0x2001, 8, false}, {0x3000, 8, false}, {0x1004, 0, false},
+  };
+  for (const auto& row : table) {
+    INFO(row.address);
+    CHECK(points.watches(Address(row.address), row.size) == row.watched);
+  }
+  REQUIRE(remove(points, on_write, 0x1004, 8));
+  CHECK_FALSE(points.watches(Address(0x1004), 8));
+}
+
 TEST_CASE("a region is cut into aligned slices") {
   struct Case {
     std::uint64_t address, length;

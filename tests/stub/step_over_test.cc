@@ -83,6 +83,40 @@ TEST_CASE("step_over: a push that would fault is left to the processor") {
   CHECK(s.regs().rsp == before.rsp);
 }
 
+TEST_CASE("step_over: what the client watches is accessed by the processor") {
+  constexpr Address at = plain_code + 0x10;
+  const struct {
+    const char* what;
+    std::initializer_list<int> code;
+    std::int64_t word;  // what it accesses, from the stack pointer
+  } rows[] = {
+      {"push", {0x55}, -8},
+      {"call", {0xe8, 0, 1, 0, 0}, -8},
+      {"call *%rax", {0xff, 0xd0}, -8},
+      {"call *(%rsp)", {0xff, 0x14, 0x24}, -8},
+      {"ret", {0xc3}, 0},
+  };
+  for (const auto& row : rows) {
+    INFO(row.what);
+    Stepping s(boost_site);
+    s.w.memory().put(at, row.code);
+    s.w.insert(at);
+    s.regs().rip = at.value();
+    s.regs().rax = plain_code.value();
+    const auto before = s.regs();
+    const Address word = Address(before.rsp) + static_cast<std::uint64_t>(row.word);
+    HardwarePoints& points = s.w.space().hardware;
+    const auto watch = rsp::PointType::access_watchpoint;
+    REQUIRE(points.insert(watch, word + 7, 1, {}).has_value());
+    CHECK(s.prepare(at) == StepOutcome::in_place);
+    CHECK(s.site(at).statistics.in_place_because == "a watchpoint may be on what it accesses");
+    CHECK(s.regs() == before);
+    REQUIRE(points.remove(watch, word + 7, 1).has_value());
+    REQUIRE(points.insert(watch, word + 8, 8, {}).has_value());
+    CHECK(s.prepare(at) != StepOutcome::in_place);
+  }
+}
+
 TEST_CASE("step_over: one slot per site and ending, used again") {
   Stepping s(boost_site);
   REQUIRE(s.prepare(boost_site) == StepOutcome::boosted);

@@ -25,3 +25,38 @@ def retargeted_branches(t):
     for name in ("site_call", "site_jump", "site_condition"):
         client.insert(client.address(name), rest=NEVER)
     runs_as_bare(t, client, "patched")
+
+
+@case()
+def watched_stack(t):
+    """Watchpoints on what calls, a push and a return access, with breakpoints on these."""
+    client = started(t, "stacked", "stacked")
+    landings = {"push": "after_push", "call": "target", "call_register": "target",
+                "call_memory": "target", "return": "after_call_memory"}
+    for name, landing in landings.items():
+        site = client.address(f"site_{name}")
+        client.run_to(f"site_{name}")
+        word = client.register_value("rsp") - (0 if name == "return" else 8)
+        client.insert(site, rest=NEVER)
+        client.insert(word, kind=8, type_=4)
+        stop = client.resume()
+        kind = "watch" if t.on_gdbserver else "awatch"  # which has one word for both
+        t.check(kind in stop, f"{name}: {stop}")
+        t.equal((int(stop[kind], 16), stop.pc), (word, client.address(landing)), name)
+        client.remove(word, kind=8, type_=4)
+        client.remove(site)
+    runs_as_bare(t, client, "stacked")
+
+
+@case()
+def watched_elsewhere(t):
+    """A watchpoint on something else does not have anybody stopped for a push or a call."""
+    client = started(t, "stacked", "stacked")
+    client.insert(client.register_value("rsp") + 64, kind=8, type_=2)
+    for name in ("push", "call", "call_register", "call_memory", "return"):
+        client.insert(client.address(f"site_{name}"), rest=NEVER)
+    client.insert(client.address("after_call_memory"))
+    stop = client.resume()
+    t.equal(stop.pc, client.address("after_call_memory"), repr(stop))
+    if not t.on_gdbserver:
+        t.check("in place" not in client.monitor("sites")[0], client.monitor("sites")[0])
