@@ -22,6 +22,7 @@ bool RangeStepper::may_run(const Thread& thread) {
     run.entries.clear();
     run.steps = 0;
   }
+  if (thread.general->mode() != run.space->mode) return false;
   const Address pc = thread.general->pc();
   if (run.native && run.plan.covers(pc)) return true;
   if (++run.steps <= patience || run.entries.size() == most_entries) return false;

@@ -67,6 +67,8 @@ constexpr std::uint64_t rseq_cs_offset = 8;
 
 StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   x86::GeneralRegisters& regs = *thread.general;
+  // The plan is for code of the process's own size. (Wine runs 32-bit code in a 64-bit process.)
+  if (regs.mode() != thread.process->space->mode) return in_place(site, "another code segment");
   if (may_be_watched(thread, site))
     return in_place(site, "a watchpoint may be on what it accesses");
   // With the program's own trap flag set the processor has to execute the instruction, so that the

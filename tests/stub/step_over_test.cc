@@ -117,6 +117,18 @@ TEST_CASE("step_over: what the client watches is accessed by the processor") {
   }
 }
 
+// As Wine does for 32-bit programs.
+TEST_CASE("step_over: code of another size than the process's is executed in place") {
+  for (const Address at : {emulate_site, boost_site, trap_site}) {
+    Stepping s(at);
+    s.regs().cs = 0x23;
+    const auto before = s.regs();
+    CHECK(s.prepare(at) == StepOutcome::in_place);
+    CHECK(s.site(at).statistics.in_place_because == "another code segment");
+    CHECK(s.regs() == before);
+  }
+}
+
 TEST_CASE("step_over: one slot per site and ending, used again") {
   Stepping s(boost_site);
   REQUIRE(s.prepare(boost_site) == StepOutcome::boosted);

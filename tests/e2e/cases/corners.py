@@ -60,3 +60,14 @@ def watched_elsewhere(t):
     t.equal(stop.pc, client.address("after_call_memory"), repr(stop))
     if not t.on_gdbserver:
         t.check("in place" not in client.monitor("sites")[0], client.monitor("sites")[0])
+
+
+@case()
+def code_of_another_size(t):
+    """32-bit code in a 64-bit process: the bytes mean something else there."""
+    client = started(t, "segments")
+    low = client.address("low")
+    # 64-bit code comes by the first, so that there are slots near the others.
+    for name in ("enter", "inc", "load", "push", "pop", "jump", "add", "return"):
+        client.insert(0x10000000 + client.address(f"site_{name}") - low, rest=NEVER)
+    runs_as_bare(t, client, "segments")
