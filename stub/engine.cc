@@ -207,6 +207,7 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
   thread.running = true;
   thread.interrupted = false;
   thread.stepped = how == ResumeHow::step;
+  thread.traps_itself = thread.general && (thread.general->eflags & x86::trap_flag) != 0;
   if (how != ResumeHow::listen) thread.signal = 0;
   thread.stop_signal = 0;
   thread.in_vfork = std::exchange(thread.in_vfork_next, false);

@@ -258,6 +258,7 @@ void Engine::gather_facts(Thread& thread, StopFacts& facts) {
   facts.stop_requested = thread.stop_request.has_value();
   facts.hidden = thread.process->hidden;
   facts.stepped = thread.stepped;
+  facts.traps_itself = thread.traps_itself;
   if (thread.stop_signal == SIGTRAP && facts.si_code > 0 && facts.si_code != trap_int3)
     facts.hardware = hardware_triggered(thread);
   else if (thread.stop_signal != 0 && thread.stop_signal == thread.sent_signal)

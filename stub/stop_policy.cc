@@ -30,6 +30,10 @@ Action on_int3(const StopFacts& facts) {
 // the processor's own priorities (SDM vol. 3, 18.3: data breakpoints are reported after execution).
 Action on_debug_trap(const StopFacts& facts) {
   if (facts.hardware && !facts.hidden) return Action::hit_hardware;
+  // However we have the thread execute it, after its instruction the program expects its own trap.
+  // A client that steps is told of one stop for both.
+  if (facts.traps_itself && facts.si_code == trap_trace && !is_step(facts.want))
+    return facts.hidden ? Action::deliver : Action::report_signal;
   if (facts.in_place_step) return Action::finish_in_place;
   if (is_step(facts.want))
     return step_is_complete(facts.want, facts.inside_range) ? Action::report_step : Action::go_on;

@@ -33,6 +33,7 @@ struct StopFacts {
   bool in_place_step = false;   // the thread was stepping over a site in place
   bool hardware = false;        // a debug register of ours fired
   bool stepped = false;         // resumed with the trap flag by us
+  bool traps_itself = false;    // resumed with the trap flag by the program
   Want want = Want::run;
   bool inside_range = false;       // for Want::range: PC is still in it
   bool left_range = false;         // it ran natively and PC, or the site, is outside

@@ -57,6 +57,7 @@ struct Thread {
   bool group_stopped = false;  // stopped by job control: resuming means listening
   bool in_syscall = false;     // between the entry and the exit stop of a caught system call
   bool stepped = false;        // resumed with the trap flag
+  bool traps_itself = false;   // resumed with the trap flag that the program has set
   bool mid_syscall = false;    // stopped inside a system call: cannot be made to execute another
   bool takes_signal = false;   // the stop is one that PTRACE_CONT can deliver a signal from
   int signal = 0;              // delivered with the next resume

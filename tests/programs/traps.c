@@ -13,7 +13,7 @@
 extern long passed(long i);
 __asm__(
     ".globl passed\n.type passed,@function\n"
-    "passed: push %rbx\n  lea 3(%rdi), %rax\n  pushf\n  popf\n  pop %rbx\n  ret\n"
+    "passed: push %rbx\n  lea 3(%rdi), %rax\n  pushf\n  popf\n  jmp 1f\n1: pop %rbx\n  ret\n"
     ".size passed,.-passed\n");
 
 static volatile sig_atomic_t handled;

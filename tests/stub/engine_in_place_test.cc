@@ -122,6 +122,34 @@ TEST_CASE("in place: what may come instead of the step's end") {
   }
 }
 
+// Between popf and the handler, the program steps itself.
+TEST_CASE("in place: the program has set its trap flag") {
+  World w(2);
+  w.insert(in_place_site);
+  w.run();
+  w.at(1).regs.eflags |= x86::trap_flag;
+  w.tracee.execute_int3(w.t(1), in_place_site);
+  REQUIRE(w.report() == "1 breakpoint");
+  const auto lands = [&] {
+    w.engine.on_child_event();
+    REQUIRE(w.memory().byte(in_place_site) == 0x48);
+    w.at(1).regs.rip = plain_code.value();
+    w.tracee.trap(w.t(1), trap_trace);
+  };
+  SECTION("its trap is told") {
+    w.run();
+    lands();
+    CHECK(w.report() == "1 signal 5");
+    CHECK(w.pc(1) == plain_code.value());
+  }
+  SECTION("a client that steps is told of one stop") {
+    w.step(w.t(1));
+    lands();
+    CHECK(w.reports() == "1 step");
+  }
+  CHECK(w.memory().byte(in_place_site) == 0xcc);
+}
+
 TEST_CASE("in place: a thread that dies instead of coming to rest") {
   World w(3, true);
   w.insert(in_place_site);

@@ -41,6 +41,7 @@ constexpr auto range = [](StopFacts& f) { f.want = Want::range; };
 constexpr auto inside = [](StopFacts& f) { f.inside_range = true; };
 constexpr auto left = [](StopFacts& f) { f.left_range = true; };
 constexpr auto stepped = [](StopFacts& f) { f.stepped = true; };
+constexpr auto own_flag = [](StopFacts& f) { f.traps_itself = true; };
 constexpr auto requested = [](StopFacts& f) { f.stop_requested = true; };
 constexpr auto pass_signal = [](StopFacts& f) { f.passed_signal = true; };
 constexpr auto own_signal = [](StopFacts& f) { f.own_signal = true; };
@@ -92,6 +93,22 @@ TEST_CASE("stop_policy: the other debug traps") {
       {"a step of our own", with(sigtrap(trap_trace), stepped), Action::go_on},
       {"a step of our own, hidden", with(sigtrap(trap_trace), stepped, hidden), Action::go_on},
       {"a step of the client", with(sigtrap(trap_trace), stepped, step), Action::report_step},
+      // The program has set the flag itself and waits for its own trap, whoever else has set it
+      // too.
+      {"its own flag, in place", with(sigtrap(trap_trace), own_flag, in_place),
+       Action::report_signal},
+      {"its own flag, in a step of our own", with(sigtrap(trap_trace), own_flag, stepped),
+       Action::report_signal},
+      {"its own flag, in place, hidden", with(sigtrap(trap_trace), own_flag, in_place, hidden),
+       Action::deliver},
+      {"its own flag, in place, stepping", with(sigtrap(trap_trace), own_flag, in_place, step),
+       Action::finish_in_place},
+      {"its own flag, a step of the client", with(sigtrap(trap_trace), own_flag, stepped, step),
+       Action::report_step},
+      {"its own flag and a watchpoint", with(sigtrap(trap_hwbkpt), own_flag, hardware),
+       Action::hit_hardware},
+      {"its own flag and a point that is gone", with(sigtrap(trap_hwbkpt), own_flag),
+       Action::go_on},
       {"int1 in a step of our own", with(sigtrap(trap_brkpt), stepped), Action::report_signal},
       {"in place, running", with(sigtrap(trap_trace), in_place), Action::finish_in_place},
       {"in place, stepping", with(sigtrap(trap_trace), in_place, step), Action::finish_in_place},
