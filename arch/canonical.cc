@@ -164,7 +164,9 @@ bool restore_x87_pointer(std::span<std::byte> xstate, const Instruction& instruc
   return true;
 }
 
-bool is_syscall(const Instruction& instruction) { return instruction.kind == Kind::system_call; }
+bool is_syscall(const Instruction& instruction) {
+  return instruction.kind == Kind::system_call || instruction.kind == Kind::vdso_system_call;
+}
 bool raises_trap(const Instruction& instruction) { return instruction.kind == Kind::software_trap; }
 
 void hide_trap_flag(const Instruction& instruction, GeneralRegisters& regs, Memory& memory) {

@@ -70,6 +70,10 @@ constexpr Row rows[] = {
     // at their instruction; children of fork start there.  // "canonical: syscall"
     {Kind::system_call, Lane::trap, "return address seen in rcx and by restarts"},
 
+    // The kernel returns to the vDSO and restarts from there, wherever the instruction is
+    // (arch/x86/entry/common.c, do_fast_syscall_32): nothing names the slot.  // "relocate: leaves"
+    {Kind::vdso_system_call, Lane::boost, "system call that returns to the vDSO"},
+
     // May set TF: then the next instruction would trap in the middle of the ending. An int3 comes
     // first and takes no single-step trap with it (SDM vol. 3, 18.3.1.4).  // "canonical: popf"
     {Kind::load_flags, Lane::trap, "may set the trap flag"},

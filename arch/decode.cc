@@ -180,7 +180,6 @@ struct MnemonicKind {
 };
 constexpr MnemonicKind mnemonic_kinds[] = {
     {ZYDIS_MNEMONIC_ENDBR32, Kind::no_operation}, {ZYDIS_MNEMONIC_ENDBR64, Kind::no_operation},
-    {ZYDIS_MNEMONIC_SYSCALL, Kind::system_call},  {ZYDIS_MNEMONIC_SYSENTER, Kind::system_call},
     {ZYDIS_MNEMONIC_POPF, Kind::load_flags},      {ZYDIS_MNEMONIC_POPFD, Kind::load_flags},
     {ZYDIS_MNEMONIC_POPFQ, Kind::load_flags},     {ZYDIS_MNEMONIC_INT3, Kind::software_trap},
     {ZYDIS_MNEMONIC_INT1, Kind::software_trap},   {ZYDIS_MNEMONIC_INTO, Kind::software_trap},
@@ -195,11 +194,19 @@ constexpr MnemonicKind mnemonic_kinds[] = {
     {ZYDIS_MNEMONIC_STI, Kind::expected_fault},
 };
 
+Kind kind_of_syscall(const Decoded& decoded, Mode mode) {
+  const bool returns_behind =
+      mode == Mode::amd64 && decoded.zydis.mnemonic == ZYDIS_MNEMONIC_SYSCALL;
+  return returns_behind ? Kind::system_call : Kind::vdso_system_call;
+}
+
 Kind kind_of(const Decoded& decoded, const Instruction& instruction) {
   const auto& zydis = decoded.zydis;
   if (zydis.mnemonic == ZYDIS_MNEMONIC_INT) {
     return kind_of_interrupt(static_cast<std::uint8_t>(instruction.immediate));
   }
+  if (zydis.mnemonic == ZYDIS_MNEMONIC_SYSCALL || zydis.mnemonic == ZYDIS_MNEMONIC_SYSENTER)
+    return kind_of_syscall(decoded, instruction.mode);
   const auto* row = std::find_if(std::begin(mnemonic_kinds), std::end(mnemonic_kinds),
                                  [&](const auto& r) { return r.mnemonic == zydis.mnemonic; });
   if (row != std::end(mnemonic_kinds)) return row->kind;

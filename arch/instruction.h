@@ -30,7 +30,8 @@ enum class Kind : std::uint8_t {
   near_return,         // ret, ret imm16
   push_register,       // push %reg, 64 bits wide (32 in i386 code)
   address_of,          // lea disp(%rip), %reg
-  system_call,         // syscall, sysenter, int 0x80
+  system_call,         // syscall (64-bit code), int 0x80
+  vdso_system_call,    // sysenter, syscall in i386 code: the kernel returns to the vDSO
   load_flags,          // popf
   load_stack_segment,  // mov to ss, pop ss: the processor holds off debug traps for one instruction
   begin_transaction,   // xbegin

@@ -55,6 +55,7 @@ constexpr Row rows[] = {
     {Kind::address_of, Flow::next},
     // Starts processes and threads, returns from handlers, replaces the program.
     {Kind::system_call, Flow::step_and_next},
+    {Kind::vdso_system_call, Flow::step_and_next},
     // The program's own trap flag would trap at each further instruction.
     {Kind::load_flags, Flow::step_and_next},
     {Kind::load_stack_segment, Flow::next},

@@ -317,6 +317,11 @@ std::optional<SlotCode> relocate(const Instruction& instruction, Address site, A
     case Kind::count_jump:
     case Kind::repeated_loop:
       return trap ? two_way(instruction, site, slot) : std::nullopt;
+    // These leave for good: behind them no int3 stops anybody.
+    case Kind::jump_register:
+    case Kind::near_return:
+    case Kind::vdso_system_call:
+      return trap ? std::nullopt : copy(instruction, site, slot, ending);
     case Kind::jump:
     case Kind::far_transfer:
     case Kind::narrow_branch:

@@ -61,8 +61,8 @@ class Memory {
 
 // Executes the instruction at `site` on `regs` (whose rip is ignored). False, with `regs`
 // untouched, when the real instruction may fault (memory not accessible, target not canonical,
-// alignment checked, segments not flat): the caller lets relocate() with Ending::trap run the real
-// one from a slot, which faults, or, a stack that grows, succeeds; if that gives no slot, in place.
+// alignment checked, segments not flat): the caller lets relocate() run the real one from a slot,
+// which faults, or, a stack that grows, succeeds; if that gives no slot, in place.
 bool emulate(const Emulate& plan, Address site, GeneralRegisters& regs, Memory& memory);
 
 // ---- relocate --------------------------------------------------------------------------------
@@ -94,7 +94,8 @@ struct SlotCode {
 };
 
 // The code for a slot at `slot`, for the instruction at `site`. nullopt: this form cannot be made
-// here (with Ending::jump_back: no reach and scratch needed → ask for the trap ending).
+// here (with Ending::jump_back: no reach and scratch needed → ask for the trap ending; with
+// Ending::trap: it leaves for good → single-step the other).
 std::optional<SlotCode> relocate(const Instruction& instruction, Address site, Address slot,
                                  Ending ending);
 

@@ -82,7 +82,7 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
       thread.general_dirty = true;
       return StepOutcome::emulated;
     }
-    return enter_slot(thread, site, plan->instruction, true);
+    return enter_slot(thread, site, plan->instruction, must_stop || program_traps);
   }
   if (const auto* plan = std::get_if<x86::Relocate>(&site.plan.how))
     return enter_slot(thread, site, plan->instruction,

@@ -29,6 +29,7 @@ TEST_CASE("classify: every kind has its lane") {
       {"54", Lane::emulate},
       {"48 8d 05 00 00 00 00", Lane::emulate},
       {"0f 05", Lane::trap},
+      {"0f 34", Lane::boost},
       {"9d", Lane::trap},
       {"8e d0", Lane::trap},
       {"c7 f8 00 00 00 00", Lane::boost},

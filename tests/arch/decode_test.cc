@@ -51,7 +51,9 @@ TEST_CASE("decode: kinds") {
       {"48 8d 05 00 00 00 00", w, Kind::address_of},
       {"48 8d 04 25 00 00 00 00", w, Kind::plain},  // lea 0, %rax
       {"0f 05", w, Kind::system_call},
-      {"0f 34", w, Kind::system_call},
+      {"0f 05", n, Kind::vdso_system_call},
+      {"0f 34", w, Kind::vdso_system_call},
+      {"0f 34", n, Kind::vdso_system_call},
       {"cd 80", w, Kind::system_call},
       {"9d", w, Kind::load_flags},
       {"66 9d", w, Kind::load_flags},

@@ -247,6 +247,20 @@ TEST_CASE("relocate: i386") {
   for (const auto& row : trapped) check(row, Mode::i386, site32, slot32, Ending::trap);
 }
 
+// An int3 behind them is never reached: whoever wants control back steps the other form.
+TEST_CASE("relocate: leaves") {
+  for (const auto* bytes : {"c3", "c2 08 00", "f3 c3", "ff e0", "41 ff e3", "0f 34"}) {
+    INFO(bytes);
+    const auto instruction = decoded(bytes);
+    CHECK_FALSE(relocate(instruction, site, near_slot, Ending::trap));
+    const auto left = relocate(instruction, site, near_slot, Ending::jump_back);
+    REQUIRE(left);
+    CHECK(hex(std::span(left->bytes).first(left->executed)) == bytes);
+  }
+  CHECK_FALSE(relocate(decoded("0f 05", Mode::i386), site32, slot32, Ending::trap));
+  CHECK(relocate(decoded("0f 05", Mode::i386), site32, slot32, Ending::jump_back));
+}
+
 TEST_CASE("relocate: what has no slot form") {
   for (const auto* bytes : {"eb 00", "66 e8 00 00 00 00", "48 cf", "cb"}) {
     INFO(bytes);

@@ -127,7 +127,8 @@ std::optional<Outcome> run_in_slot(Inferior& inferior, const Case& which,
   if (lane == x86::Lane::boost && !choice.prefer_trap) {
     code = x86::relocate(instruction, which.site, slot, x86::Ending::jump_back);
   }
-  if (!code) code = x86::relocate(instruction, which.site, slot, x86::Ending::trap);
+  for (const auto ending : {x86::Ending::trap, x86::Ending::jump_back})
+    if (!code) code = x86::relocate(instruction, which.site, slot, ending);
   if (!code) return std::nullopt;
   const Patch slot_code(inferior, (choice.far_slot ? far_offset : near_offset) + within,
                         std::span(code->bytes).first(code->size));

@@ -217,7 +217,8 @@ class State {
       reg(kind_->rm_register) = 0x2b;
       poke(regs.rsp, 0x2b, word);
     }
-    if (is(x86::Kind::system_call)) regs.rax = kind_->opcode == 0x05 ? 39 : 20;  // getpid
+    if (is(x86::Kind::system_call) || is(x86::Kind::vdso_system_call))
+      regs.rax = kind_->opcode == 0x05 ? 39 : 20;  // getpid
   }
 
   // ---- vector and x87 state ----

@@ -116,7 +116,7 @@ TEST_CASE("slots: job control stops a thread at the first byte of its slot") {
 
 // `ret` through a stack that the program cannot read as yet (it grows): emulation leaves it to the
 // processor, and the slot of a `ret` has no end to stop at.
-TEST_CASE("slots: a step of our own is not the program's trap flag") {
+TEST_CASE("slots: an instruction that leaves its slot for good") {
   World w;
   w.memory().put(text, {0xc3});
   w.insert(text);
@@ -124,13 +124,36 @@ TEST_CASE("slots: a step of our own is not the program's trap flag") {
   w.memory().map(stack, 0x1000, false, false);
   w.tracee.execute_int3(w.leader, text);
   REQUIRE(w.report() == "1 breakpoint");
-  w.run();
-  if (w.tracee.last("resume", w.leader)->how == ResumeHow::step) {
+  const auto lands = [&](ResumeHow how) {
+    CHECK(in_area(w.kernel_pc(1)));
+    REQUIRE(w.tracee.last("resume", w.leader)->how == how);
     w.at(1).regs.rip = plain_code.value();
-    w.tracee.trap(w.leader, trap_trace);
+  };
+  SECTION("and runs on") {
+    w.run();
+    lands(ResumeHow::run);
+    CHECK(w.report() == "nothing");
+    CHECK(w.is_running(1));
   }
-  CHECK(w.report() == "nothing");
-  CHECK(w.is_running(1));
+  SECTION("a step of the client ends where it has gone") {
+    w.step(w.leader);
+    lands(ResumeHow::step);
+    w.tracee.trap(w.leader, trap_trace);
+    CHECK(w.report() == "1 step");
+    CHECK(w.pc(1) == plain_code.value());
+  }
+  SECTION("the program has set its trap flag: the trap is its own") {
+    w.at(1).regs.eflags |= x86::trap_flag;
+    auto file = w.engine.read_registers(w.leader, {});
+    REQUIRE(file.has_value());
+    file->general.eflags |= x86::trap_flag;
+    REQUIRE(w.engine.write_registers(w.leader, *file, {}).has_value());
+    w.run();
+    lands(ResumeHow::step);
+    w.tracee.trap(w.leader, trap_trace);
+    CHECK(w.report() == "1 signal 5");
+    CHECK(w.pc(1) == plain_code.value());
+  }
 }
 
 }  // namespace

@@ -79,8 +79,21 @@ TEST_CASE("step_over: a push that would fault is left to the processor") {
   Stepping s(push_site);
   s.w.memory().map(stack, 0x1000, true, false);
   const auto before = s.regs();
-  CHECK(s.prepare(push_site) == StepOutcome::in_slot);
+  CHECK(s.prepare(push_site) == StepOutcome::boosted);
+  CHECK(in_area(s.regs().rip));
   CHECK(s.regs().rsp == before.rsp);
+}
+
+TEST_CASE("step_over: an instruction that leaves for good is stepped for who wants control back") {
+  Stepping s(boost_site);
+  s.w.memory().put(text, {0xc3});
+  s.w.memory().map(stack, 0x1000, false, false);
+  s.w.insert(text);
+  s.regs().rip = text.value();
+  CHECK(s.prepare(text) == StepOutcome::boosted);
+  s.regs().rip = text.value();
+  CHECK(s.prepare(text, true) == StepOutcome::single_step);
+  CHECK(in_area(s.regs().rip));
 }
 
 TEST_CASE("step_over: what the client watches is accessed by the processor") {

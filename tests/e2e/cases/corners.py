@@ -71,3 +71,13 @@ def code_of_another_size(t):
     for name in ("enter", "inc", "load", "push", "pop", "jump", "add", "return"):
         client.insert(0x10000000 + client.address(f"site_{name}") - low, rest=NEVER)
     runs_as_bare(t, client, "segments")
+
+
+@case(gdbserver="reports the hit again instead of stepping off the site")
+def step_through_a_return(t):
+    """vCont;s over a `ret` that cannot be emulated: its address lies across the end of a page."""
+    client = started(t, "straddling", "site_return")
+    client.insert(client.address("site_return"))
+    stop = client.resume("vCont;s")
+    t.equal((stop.signal, stop.pc), (5, client.address("landing")), repr(stop))
+    runs_as_bare(t, client, "straddling")

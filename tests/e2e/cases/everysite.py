@@ -231,6 +231,28 @@ for size, built in (("", "digest"), ("i386_", "digest32")):
             f"{built}: {function.__doc__}")
 
 
+@case(gdbserver="reports the hit again instead of stepping off the site")
+def i386_vdso_step(t):
+    """vCont;s from a breakpoint on sysenter or syscall: to where the kernel returns to."""
+    client = t.rsp(t.server("matrix32 boost during 60"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    start, text = vdso(t, client.server.inferior())
+    code = text.disassemble([text.function_at(text.dynamic_symbol("__kernel_vsyscall"))])
+    fast = [at for at, words in code if re.match("sys(enter|call)", words)]
+    if not fast:
+        raise Skip("the vDSO makes its system calls by int 0x80")
+    landing = next(after for (_, words), (after, _) in zip(code, code[1:])
+                   if re.match("int +", words))
+    client.insert(start + fast[0])
+    stop = client.resume()
+    while stop.signal != 5:
+        stop = client.resume(f"vCont;C{stop.signal:02x}:{stop.thread};c")
+    t.equal(stop.pc, start + fast[0], repr(stop))
+    stop = client.resume(f"vCont;s:{stop.thread}")
+    t.equal((stop.signal, stop.pc), (5, start + landing), repr(stop))
+
+
 @case()
 def i386_vdso(t):
     """The way by which a 32-bit libc makes system calls (sysenter and syscall return to the vDSO,
