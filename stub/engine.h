@@ -226,6 +226,7 @@ class Engine {
   void keep_pending(Thread& thread);
   void restore_mask(Thread& thread);
   void gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slot);
+  SiteAt what_trapped(const Inferior& process, Address at);
   void gather_facts(Thread& thread, StopFacts& facts);
   void perform(Thread& thread, const StopFacts& facts, Action action);
   void hit_site(Thread& thread);

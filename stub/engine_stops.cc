@@ -1,6 +1,8 @@
 // What happens at a stop: the thread's state is made canonical, facts are gathered, the policy
 // (stop_policy.h) decides, and the decision is carried out.
 #include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 
 #include "stub/clock.h"
@@ -243,9 +245,20 @@ void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slo
                     [&](const auto& state) { return same_state(state, before); });
     return;
   }
-  std::byte now{};
-  const bool read = tracee_.read_memory(thread.process->pid, at, {&now, 1}) == 1;
-  facts.site = read && now != std::byte{int3_opcode} ? SiteAt::vanished : SiteAt::none;
+  facts.site = what_trapped(*thread.process, at);
+}
+
+// At `at`, the last byte of what raised an int3 trap, there is no site now.
+SiteAt Engine::what_trapped(const Inferior& process, Address at) {
+  constexpr std::array long_int3{std::byte{0xcd}, std::byte{0x03}};  // int $3, in two bytes
+  std::array<std::byte, 2> now{};
+  const auto last = std::span(now).last(1);
+  if (tracee_.read_memory(process.pid, at - 1, now) != now.size() &&
+      tracee_.read_memory(process.pid, at, last) != last.size())
+    return SiteAt::none;
+  process.space->sites.mask(at - 1, now);
+  const bool own = now[1] == std::byte{int3_opcode} || now == long_int3;
+  return own ? SiteAt::none : SiteAt::vanished;
 }
 
 void Engine::gather_facts(Thread& thread, StopFacts& facts) {

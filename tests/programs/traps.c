@@ -1,6 +1,6 @@
-// traps MODE [NUMBER]: MODE is workers, wait, step or pending. What breakpoints do to a program
-// that has SIGTRAP blocked, ignored or pending. Prints, after NUMBER calls of passed(), what the
-// program finds of its own settings.
+// traps MODE [NUMBER]: MODE is workers, wait, step, pending or long. What breakpoints do to a
+// program that has SIGTRAP blocked, ignored or pending. Prints, after NUMBER calls of passed(),
+// what the program finds of its own settings.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -89,6 +89,22 @@ static void step(void) {
   printf("steps=%ld places=%lx\n", steps, places);
 }
 
+// int3 in two bytes.
+static volatile long behind;
+static void on_long(int n, siginfo_t* info, void* context) {
+  extern char after_long[];
+  (void)n;
+  (void)info;
+  handled++;
+  behind = (long)((ucontext_t*)context)->uc_mcontext.gregs[REG_RIP] - (long)after_long;
+}
+static void long_form(void) {
+  struct sigaction action = {.sa_sigaction = on_long, .sa_flags = SA_SIGINFO};
+  sigaction(SIGTRAP, &action, NULL);
+  __asm__ volatile(".byte 0xcd, 3\n .globl after_long\nafter_long: nop");
+  printf("handled=%d, %ld bytes behind it\n", (int)handled, behind);
+}
+
 static void* worker(void* unused) {
   (void)unused;
   pass();
@@ -108,6 +124,7 @@ int main(int argc, char** argv) {
   }
   if (!strcmp(mode, "wait")) wait_for_alarm();
   if (!strcmp(mode, "step")) step();
+  if (!strcmp(mode, "long")) long_form();
   pass();
   show("main");
   if (!strcmp(mode, "workers")) {

@@ -111,6 +111,13 @@ TEST_CASE("engine: a site inserted by nobody's client, a program's own int3, one
   CHECK(w.report() == "1 signal 5");
   CHECK(w.pc(1) == text.value() + 1);
 
+  w.memory().put(text, {0xcd, 0x03});  // the same in two bytes
+  w.run();
+  w.at(1).regs.rip = text.value() + 2;
+  w.tracee.trap(w.leader, si_kernel);
+  CHECK(w.report() == "1 signal 5");
+  CHECK(w.pc(1) == text.value() + 2);
+
   w.insert(boost_site);
   w.run();
   w.tracee.execute_int3(w.leader, boost_site);

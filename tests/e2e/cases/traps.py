@@ -65,3 +65,12 @@ def own_trap_flag(t):
     steps = int(t.match(process.output(), "^steps=([0-9]+) ", "its count")[1])
     t.check(steps > 15, f"{steps} steps")
     t.equal(shown(t, "step", NEVER, steps), process.output(), "what it finds")
+
+
+@case(gdbserver="takes it for a breakpoint of its own and moves the pc")
+def long_int3(t):
+    """int3 in two bytes (cd 03) is the program's own, like the one of one byte."""
+    process = t.spawn("traps long 10")
+    process.wait_exit()
+    t.match(process.output(), "^handled=1, 0 bytes", "without us")
+    t.equal(shown(t, "long", NEVER, 1), process.output(), "what it finds")
