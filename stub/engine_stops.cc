@@ -131,11 +131,13 @@ bool Engine::make_canonical(Thread& thread, const WaitStatus& status, StopFacts&
   thread.slot_run.reset();
   const bool is_trap = std::holds_alternative<SignalStop>(status) && thread.stop_signal == SIGTRAP;
   if (ours) {
-    facts.slot_finished =
-        (is_trap && left->at_end) || (facts.slot_lost && left->progress == x86::Progress::done);
+    const bool done = left->progress == x86::Progress::done;
+    const bool restarts = done && left->is_syscall && awaits_restart(*thread.general);
+    // Interrupted in front of the int3, a step that went on would take a second instruction.
+    const bool interrupted = std::holds_alternative<InterruptStop>(status) && !restarts;
+    facts.slot_finished = (is_trap && left->at_end) || (done && (facts.slot_lost || interrupted));
     if (left->progress == x86::Progress::not_started) thread.passed_site = left->site;
-    if (left->progress == x86::Progress::done && left->is_syscall &&
-        awaits_restart(*thread.general)) {
+    if (restarts) {
       thread.restarting = true;
       thread.passed_states.push_back(restart_state(*thread.general, left->site));
     }

@@ -71,6 +71,7 @@ struct Decide {
   // first, and that was reported instead.
   Action operator()(const InterruptStop&) const {
     if (facts.stop_requested) return Action::report_requested;
+    if (facts.slot_finished) return Action::finish_slot;
     return facts.left_range ? Action::report_step : Action::go_on;
   }
   Action operator()(const GroupStop&) const {

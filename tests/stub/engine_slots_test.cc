@@ -156,5 +156,35 @@ TEST_CASE("slots: an instruction that leaves its slot for good") {
   }
 }
 
+// In front of the int3: the instruction has been executed.
+TEST_CASE("slots: a step is interrupted behind its instruction") {
+  World w(2);
+  w.insert(boost_site);
+  w.insert(trap_site);
+  w.run();
+  const auto step_into_slot = [&](Address site) {
+    w.tracee.execute_int3(w.t(1), site);
+    REQUIRE(w.report() == "1 breakpoint");
+    w.step(w.t(1));
+    const Slot* slot = w.space().areas.at(Address(w.kernel_pc(1)));
+    REQUIRE(slot != nullptr);
+    w.at(1).regs.rip = (slot->address + slot->code.executed).value();
+  };
+  SECTION("that is its end") {
+    step_into_slot(boost_site);
+    w.tracee.interrupt_stop(w.t(1));
+    CHECK(w.report() == "1 step");
+    CHECK(w.pc(1) == boost_site.value() + 3);
+  }
+  SECTION("but not of a system call that starts again") {
+    step_into_slot(trap_site);
+    w.at(1).regs.orig_rax = 0;
+    w.at(1).regs.rax = static_cast<std::uint64_t>(-512);
+    w.tracee.interrupt_stop(w.t(1));
+    CHECK(w.report() == "nothing");
+    CHECK(w.is_running(1));
+  }
+}
+
 }  // namespace
 }  // namespace stub
