@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::byte int3_byte{int3_opcode};
 constexpr unsigned page_bits = 12;
+// So many removals are remembered: with each of them at least two system calls were made, and a
+// fork is not in flight as long as that.
+constexpr std::size_t most_removed = 65536;
 
 std::uint64_t page_of(Address at) { return at.value() >> page_bits; }
 
@@ -81,6 +84,7 @@ Result<Site*> BreakpointTable::insert(Pid pid, Address at) {
     return fail(Errc::refused, "Too many breakpoints", ENOSPC);
   if (tracee_.write_memory(pid, at, {&int3_byte, 1}) != 1)
     return fail(Errc::bad_address, "Cannot write a breakpoint there", EFAULT);
+  removed_.erase(at);
   auto [place, added] = sites_.emplace(at, std::move(site));
   by_address_.emplace(at, &place->second);
   add_to_page(place->second);
@@ -132,23 +136,37 @@ void BreakpointTable::drop_internal(Pid pid) {
   for (auto it = sites_.begin(); it != sites_.end();) {
     Site& site = (it++)->second;
     site.internal = 0;
-    drop_if_unused(pid, site);
+    if (!site.client) take_out(pid, site);
   }
 }
 
 void BreakpointTable::drop_if_unused(Pid pid, Site& site) {
   if (site.client || site.internal != 0) return;
-  restore(pid, site);
+  remember(site);
+  take_out(pid, site);
+}
+
+// When there are too many, the older half is forgotten.
+void BreakpointTable::remember(const Site& site) {
+  removed_[site.address] = {.shadow = site.shadow, .number = ++removals_};
+  if (removed_.size() <= most_removed) return;
+  const std::uint64_t oldest = removals_ - most_removed / 2;
+  std::erase_if(removed_, [&](const auto& entry) { return entry.second.number <= oldest; });
+}
+
+void BreakpointTable::take_out(Pid pid, const Site& site) {
+  restore(pid, site.address, site.shadow);
   const Address at = site.address;
   by_address_.erase(at);
   remove_from_page(at);
   sites_.erase(at);
 }
 
-void BreakpointTable::restore(Pid pid, const Site& site) const {
+void BreakpointTable::restore(Pid pid, Address at, std::uint8_t shadow) const {
   std::byte now{};
-  if (tracee_.read_memory(pid, site.address, {&now, 1}) != 1 || now != int3_byte) return;
-  lift(pid, site);
+  if (tracee_.read_memory(pid, at, {&now, 1}) != 1 || now != int3_byte) return;
+  const auto original = static_cast<std::byte>(shadow);
+  tracee_.write_memory(pid, at, {&original, 1});
 }
 
 void BreakpointTable::lift(Pid pid, const Site& site) const {
@@ -207,7 +225,12 @@ void BreakpointTable::after_write(Pid pid, Address to, std::size_t size) {
 }
 
 void BreakpointTable::restore_all(Pid pid) const {
-  for (const auto& [address, site] : sites_) restore(pid, site);
+  for (const auto& [address, site] : sites_) restore(pid, address, site.shadow);
+}
+
+void BreakpointTable::restore_removed(Pid pid, std::uint64_t since) const {
+  for (const auto& [address, gone] : removed_)
+    if (gone.number > since) restore(pid, address, gone.shadow);
 }
 
 void BreakpointTable::clear() {

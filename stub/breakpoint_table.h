@@ -7,6 +7,11 @@
 // ones, and it owns the shadow byte that every read and write of memory is passed through.
 // Restoring puts the shadow back only where our byte still is: a program that has rewritten its
 // text meanwhile keeps what it wrote.
+//
+// A fork copies the memory at a moment that nobody sees, and is told of later. Sites that are taken
+// out in between are in the child's memory and in no table any more, so those that were taken out
+// lately are remembered: each removal has a number, and a thread that forks can have copied the
+// byte of any with a number above the last one at the time it was let go.
 #pragma once
 
 #include <array>
@@ -98,6 +103,11 @@ class BreakpointTable {
 
   // Writes the program's own bytes into the memory of `pid` (a fork child, or before detaching).
   void restore_all(Pid pid) const;
+  // How many sites have been taken out so far.
+  std::uint64_t removals() const { return removals_; }
+  // The same as restore_all() for sites that were taken out since there had been `since` removals:
+  // the memory of `pid` is a copy made by a thread that has run since then.
+  void restore_removed(Pid pid, std::uint64_t since) const;
   // Forgets all sites without touching memory (exec).
   void clear();
   // Takes over the sites of a fork child's parent: its memory holds a copy of our bytes.
@@ -113,9 +123,11 @@ class BreakpointTable {
 
   Result<Site*> insert(Pid pid, Address at);
   void drop_if_unused(Pid pid, Site& site);
+  void take_out(Pid pid, const Site& site);
+  void remember(const Site& site);
   SiteEntry journalled(const Site& site) const;
   void plan(Pid pid, Site& site);
-  void restore(Pid pid, const Site& site) const;
+  void restore(Pid pid, Address at, std::uint8_t shadow) const;
 
   Tracee& tracee_;
   x86::Mode mode_;
@@ -133,6 +145,13 @@ class BreakpointTable {
   std::vector<Address> numbered_;  // by number - 1, of the client sites there have been
   std::unordered_map<Address, unsigned> numbers_;
   std::size_t forget_at_ = most_numbered;
+
+  struct Removed {
+    std::uint8_t shadow = 0;
+    std::uint64_t number = 0;  // of the removal
+  };
+  std::unordered_map<Address, Removed> removed_;  // where there is no site now
+  std::uint64_t removals_ = 0;
 };
 
 }  // namespace stub

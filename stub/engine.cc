@@ -202,6 +202,7 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
   (void)flush(thread);
   load_hardware(thread);
   if (thread.general) thread.resumed_pc = thread.general->pc();
+  thread.removals_seen = thread.process->space->sites.removals();
   (void)tracee_.resume(thread.tid, how, how == ResumeHow::listen ? 0 : signal_to_give(thread));
   thread.settled.lift();
   thread.running = true;

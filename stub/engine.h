@@ -245,6 +245,7 @@ class Engine {
   void on_event(Thread& thread, PtraceEvent event);
   void on_clone(Thread& parent, Tid child);
   void on_fork(Thread& parent, Pid child, bool vfork);
+  std::shared_ptr<AddressSpace> copied_space(const Thread& parent, Pid child);
   void on_vfork_done(Thread& parent);
   Inferior& set_apart(Thread& member);
   void on_exec(Thread& thread);

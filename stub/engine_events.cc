@@ -42,7 +42,11 @@ void Engine::on_clone(Thread& parent, Tid child) {
   const bool apart = status && status->tgid != parent.process->pid;
   const bool copied = apart && !tracee_.shares_memory(parent.process->pid, status->tgid);
   if (copied && parent.process->hidden) return on_fork(parent, status->tgid, false);
-  if (copied) parent.process->space->sites.restore_all(status->tgid);
+  if (copied) {
+    const BreakpointTable& sites = parent.process->space->sites;
+    sites.restore_all(status->tgid);
+    sites.restore_removed(status->tgid, parent.removals_seen);
+  }
   Thread& created = add_thread(*parent.process, child);
   created.own_process = apart;
   created.own_memory = copied;
@@ -81,6 +85,21 @@ void Engine::deaths_or_stop(const WaitResult& result) {
     on_wait(result);
 }
 
+// The memory of a fork child is a copy from the middle of the call, and the call is over: what was
+// taken out of the parent's since then is still in it.
+std::shared_ptr<AddressSpace> Engine::copied_space(const Thread& parent, Pid child) {
+  const auto& origin = parent.process->space;
+  auto space = new_space(origin->mode);
+  space->sites.copy_from(origin->sites);
+  space->sites.drop_internal(child);
+  origin->sites.restore_removed(child, parent.removals_seen);
+  space->filters = origin->filters;
+  space->sites.for_each([&](Site& site) { site.filter = space->filter_at(site.address); });
+  space->parent_areas = origin;
+  space->hardware = origin->hardware;
+  return space;
+}
+
 // The child of a fork has a copy of our bytes in its memory (the area is not copied), the child of
 // a vfork runs on its parent's. A child the client does not follow is let go at its first stop,
 // clean; a vfork child only at its exec, because the sites it may run into stay in for the parent.
@@ -89,17 +108,8 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   const bool followed = !origin.hidden && (vfork ? interest_.vfork : interest_.fork);
   // clone(CLONE_VM) without CLONE_VFORK is announced as a fork.
   const bool shares_memory = vfork || tracee_.shares_memory(origin.pid, child);
-  std::shared_ptr<AddressSpace> space = origin.space;
-  if (!shares_memory) {
-    space = std::make_shared<AddressSpace>(tracee_, origin.space->mode);
-    space->sites.copy_from(origin.space->sites);
-    space->sites.drop_internal(child);
-    space->filters = origin.space->filters;
-    space->sites.for_each([&](Site& site) { site.filter = space->filter_at(site.address); });
-    space->parent_areas = origin.space;
-    space->hardware = origin.space->hardware;
-  }
-  Inferior& process = add_process(child, std::move(space), origin.lifetime);
+  Inferior& process = add_process(child, shares_memory ? origin.space : copied_space(parent, child),
+                                  origin.lifetime);
   process.origin = origin.origin;
   process.hidden = !followed;
   process.release_at_stop = !followed && !shares_memory;
@@ -249,6 +259,7 @@ void Engine::release_orphans(const AddressSpace& space) {
       (void)step_over_.leave_slot(leader, space);
       (void)flush(leader);
       space.sites.restore_all(orphan.pid);
+      space.sites.restore_removed(orphan.pid, 0);
     }
     (void)tracee_.detach(early.first, 0);
     tracee_.forget_memory(orphan.pid);

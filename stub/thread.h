@@ -70,6 +70,7 @@ struct Thread {
   std::optional<x86::GeneralRegisters> general;
   bool general_dirty = false;
   Address resumed_pc;                         // where it was let go last
+  std::uint64_t removals_seen = 0;            // BreakpointTable::removals() at that time
   x86::GeneralRegisters general_in_kernel{};  // what the kernel has, when `general` is there
   SettledEntry settled;                       // for whoever has to clean up after us
   DebugRegisters debug_loaded;                // what its debug registers hold

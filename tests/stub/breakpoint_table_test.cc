@@ -263,5 +263,43 @@ TEST_CASE("breakpoint_table: thousands of sites") {
   CHECK(t.memory().byte(text + 100) == 0);
 }
 
+TEST_CASE("breakpoint_table: sites that were taken out are restored in copies of the memory") {
+  Table t;
+  const Pid child = fake_pid(2);
+  REQUIRE(t.sites.insert_client(pid, text, {}).has_value());
+  REQUIRE(t.sites.insert_internal(pid, text + 4).has_value());
+  t.tracee.add(child, leader_of(child));
+  t.tracee.copy_memory(child, pid);
+  REQUIRE(t.sites.remove_client(pid, text).has_value());
+  const std::uint64_t between = t.sites.removals();
+  t.sites.remove_internal(pid, text + 4);
+  t.sites.restore_removed(child, between);
+  CHECK(t.tracee.memory(child).byte(text) == 0xcc);
+  CHECK(t.tracee.memory(child).byte(text + 4) == 0x55);
+  t.sites.restore_removed(child, 0);
+  CHECK(t.tracee.memory(child).byte(text) == 0x48);
+}
+
+TEST_CASE("breakpoint_table: the latest removals are remembered, and not all there ever were") {
+  Table t;
+  const Pid child = fake_pid(2);
+  const Address first(0x800000);
+  const std::uint64_t count = 70'000;
+  t.memory().map(first, count + 16, true, false);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    REQUIRE(t.sites.insert_client(pid, first + i, {}).has_value());
+    if (i == count - 1) {
+      t.tracee.add(child, leader_of(child));
+      t.tracee.copy_memory(child, pid);
+      t.tracee.memory(child).put(first, {0xcc});
+    }
+    REQUIRE(t.sites.remove_client(pid, first + i).has_value());
+  }
+  CHECK(t.sites.removals() == count);
+  t.sites.restore_removed(child, 0);
+  CHECK(t.tracee.memory(child).byte(first) == 0xcc);
+  CHECK(t.tracee.memory(child).byte(first + (count - 1)) == 0);
+}
+
 }  // namespace
 }  // namespace stub

@@ -1,6 +1,7 @@
 """fork, vfork and exec: followed, not followed, and never with a breakpoint byte in the child."""
 
 from harness import BOTH, NEVER, case
+from harness.rsp import GDB_FEATURES
 
 
 def good(t, server, children):
@@ -17,6 +18,25 @@ def child_left_alone(t):
     gdb.breakpoint("child_here")
     gdb.run_out()
     good(t, gdb.server, 15)
+
+
+@case(gdbserver="a child dies of the byte that was taken out behind its back")
+def breakpoint_comes_and_goes(t):
+    """Put in and taken out without a pause while the program forks: no child has a byte of it."""
+    client = t.rsp(t.server("forks fork 300"))
+    client.handshake(GDB_FEATURES.replace("fork-events+;vfork-events+;", ""))
+    client.query()
+    client.run_to("ready")
+    client.ok("QPassSignals:14")  # SIGCHLD
+    client.non_stop()
+    client.query()
+    client.ok("vStopped")
+    site = f"{client.address('shared'):x},1"
+    client.ok("vCont;c")
+    while client.ask(f"Z0,{site}{NEVER}") == "OK":
+        client.ask(f"z0,{site}")
+    t.equal(client.take_stops()[-1].kind, "W", "the end")
+    good(t, client.server, 300)
 
 
 @case(modes=BOTH)

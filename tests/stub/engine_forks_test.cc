@@ -1,0 +1,102 @@
+// The memory of a fork child is a copy from a moment that nobody sees: breakpoints that come and go
+// before the fork is told are in the copy or are not.
+#include "tests/stub/engine_fixture.h"
+#include "tests/stub/real_process.h"
+
+namespace stub {
+namespace {
+
+// Thread 1 is inside fork(): the memory is copied, the event not yet seen.
+struct Flight {
+  World& w;
+  Pid child = fake_pid(50);
+  Tid leader = leader_of(child);
+
+  explicit Flight(World& world, Pid id = fake_pid(50)) : w(world), child(id) {
+    w.tracee.add(child, leader);
+    w.tracee.copy_memory(child, w.pid);
+    w.place(leader, plain_code);
+  }
+  void lands(PtraceEvent event = PtraceEvent::fork) {
+    w.tracee.event(w.leader, event, static_cast<std::uint64_t>(raw(child)));
+    w.tracee.interrupt_stop(leader);
+  }
+  int byte(Address at) { return w.tracee.memory(child).byte(at); }
+};
+
+TEST_CASE("forks: a breakpoint is taken out while a fork is in flight") {
+  for (const bool followed : {false, true}) {
+    INFO(followed);
+    World w(2, true);
+    w.engine.set_interest({.fork = followed});
+    w.insert(boost_site);
+    w.insert(push_site);
+    w.run();
+    Flight fork(w);
+    w.remove(boost_site);
+    fork.lands();
+    CHECK(w.report() == (followed ? "1 fork" : "nothing"));
+    CHECK(fork.byte(boost_site) == 0x48);
+    CHECK(fork.byte(push_site) == (followed ? 0xcc : 0x55));
+    CHECK(w.tracee.count("detach", fork.leader) == (followed ? 0 : 1));
+  }
+}
+
+TEST_CASE("forks: a breakpoint is taken out and put back while a fork is in flight") {
+  World w(1, true);
+  w.engine.set_interest({.fork = true});
+  w.insert(boost_site);
+  w.run();
+  Flight fork(w);
+  w.remove(boost_site);
+  w.insert(boost_site);
+  fork.lands();
+  CHECK(w.report() == "1 fork");
+  CHECK(fork.byte(boost_site) == 0xcc);
+  CHECK(w.engine.find(fork.child)->space->sites.find(boost_site) != nullptr);
+}
+
+// What the program itself has put there since is its own.
+TEST_CASE("forks: a breakpoint was taken out before the thread was let go last") {
+  World w(2, true);
+  w.insert(boost_site);
+  w.run();
+  w.remove(boost_site);
+  w.stop({w.leader});
+  w.run();
+  w.memory().put(boost_site, {0xcc});
+  Flight fork(w);
+  fork.lands();
+  CHECK(w.report() == "nothing");
+  CHECK(fork.byte(boost_site) == 0xcc);
+}
+
+TEST_CASE("forks: a breakpoint is taken out while a clone with a copy of the memory is in flight") {
+  const RealProcess real;
+  World w(1, true);
+  w.insert(boost_site);
+  w.run();
+  Flight clone(w, real.pid());
+  w.remove(boost_site);
+  clone.lands(PtraceEvent::clone);
+  CHECK(w.report() == "nothing");
+  CHECK(clone.byte(boost_site) == 0x48);
+  CHECK(w.tracee.at(clone.leader).state == FakeThread::State::running);
+}
+
+TEST_CASE("forks: a breakpoint is taken out, and the program dies before its fork is told") {
+  const RealProcess real;
+  World w(2, true);
+  w.insert(boost_site);
+  w.run();
+  Flight fork(w, real.pid());
+  w.remove(boost_site);
+  w.tracee.interrupt_stop(fork.leader);
+  w.tracee.die_all(w.pid);
+  CHECK(w.report() == "1 process_killed 9");
+  CHECK(fork.byte(boost_site) == 0x48);
+  CHECK(w.tracee.count("detach", fork.leader) == 1);
+}
+
+}  // namespace
+}  // namespace stub
