@@ -214,8 +214,11 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
   thread.in_vfork = std::exchange(thread.in_vfork_next, false);
   if (!thread.in_vfork) thread.general.reset();
   // Another stop may have come in front of the interrupt, which takes that one off
-  // (kernel/signal.c, ptrace_stop clears JOBCTL_TRAP_STOP).
-  if (thread.stop_request || (gate_ && !thread.process->hidden)) request_interrupt(thread);
+  // (kernel/signal.c, ptrace_stop clears JOBCTL_TRAP_STOP). While the group is stopped, its stop is
+  // what an interrupt is answered with (do_jobctl_trap).
+  const bool back_to_group_stop = std::exchange(thread.left_group_stop, false);
+  if (thread.stop_request || back_to_group_stop || (gate_ && !thread.process->hidden))
+    request_interrupt(thread);
 }
 
 // The client's; else one of the program's own that goes back to where it was pending.

@@ -89,6 +89,7 @@ bool Engine::trap_comes_first(Thread& thread, const WaitStatus& status) {
                             tracee_.signal_pending(thread.tid);
   if (thread.newborn || !(signal_first || tracee_.trap_pending(thread.tid))) return false;
   thread.interrupted = false;
+  thread.left_group_stop = std::holds_alternative<GroupStop>(status);
   (void)tracee_.resume(thread.tid, ResumeHow::run, 0);
   return true;
 }

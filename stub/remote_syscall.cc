@@ -50,6 +50,7 @@ RemoteSyscall::~RemoteSyscall() {
   if (saved_info_) (void)tracee_.set_siginfo(tid_, *saved_info_);
   (void)tracee_.set_signal_mask(tid_, saved_mask_);
   if (sigsys_taken_) (void)tracee_.send_signal(tid_, SIGSYS);
+  if (left_group_stop_) (void)tracee_.interrupt(tid_);
 }
 
 Result<std::uint64_t> RemoteSyscall::call(std::uint64_t number,
@@ -76,7 +77,9 @@ Result<std::uint64_t> RemoteSyscall::call(std::uint64_t number,
 }
 
 // Other stops may come first (a PTRACE_INTERRUPT already on its way); they are passed over, and the
-// engine's own bookkeeping copes with an interrupt that was answered here.
+// engine's own bookkeeping copes with an interrupt that was answered here. A group-stop is reported
+// again when the thread runs on: an interrupt is answered with it (kernel/signal.c,
+// do_jobctl_trap).
 Result<void> RemoteSyscall::step_over_instruction() {
   constexpr int patience = 16;
   for (int i = 0; i < patience; ++i) {
@@ -98,6 +101,7 @@ Result<void> RemoteSyscall::step_over_instruction() {
         return fail(Errc::unsupported, "The program has system calls sent to itself");
       sigsys_taken_ = true;
     }
+    left_group_stop_ = left_group_stop_ || std::holds_alternative<GroupStop>(status);
     const auto regs = tracee_.registers(tid_);
     if (regs && stop != nullptr && stop->signal == SIGTRAP && regs->pc() == at_ + syscall_length)
       return {};

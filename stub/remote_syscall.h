@@ -49,6 +49,7 @@ class RemoteSyscall {
   std::uint64_t saved_mask_ = 0;
   bool usable_ = false;
   bool sigsys_taken_ = false;
+  bool left_group_stop_ = false;
   std::optional<WaitResult> death_;
 };
 

@@ -55,6 +55,7 @@ struct Thread {
   bool in_vfork_next = false;  // the next resume puts it to sleep until its vfork child execs
   bool in_vfork = false;       // asleep until its child execs or exits; cannot answer an interrupt
   bool group_stopped = false;  // stopped by job control: resuming means listening
+  bool left_group_stop = false;  // to collect a trap first: goes back with its next resume
   bool in_syscall = false;     // between the entry and the exit stop of a caught system call
   bool stepped = false;        // resumed with the trap flag
   bool traps_itself = false;   // resumed with the trap flag that the program has set

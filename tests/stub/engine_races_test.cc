@@ -302,6 +302,31 @@ TEST_CASE("races: an interrupt overtakes the trap of a slot's end") {
   CHECK(w.kernel_pc(1) == trap_site.value() + 2);
 }
 
+// The thread is let out of the group-stop to collect the trap, and has to go back into it: the
+// kernel tells of the group's signal again, as long as the group is stopped.
+TEST_CASE("races: a group-stop overtakes the trap of a site") {
+  World w(2);
+  w.tracee.answers_interrupts = false;
+  REQUIRE(w.space().sites.insert_internal(w.pid, boost_site).has_value());
+  w.run();
+  w.tracee.calls.clear();
+  w.at(1).regs.rip = boost_site.value() + 1;
+  w.at(1).trap_waiting = true;
+  w.tracee.group_stop(w.leader);
+  CHECK(w.report() == "nothing");
+  REQUIRE(w.is_running(1));
+  CHECK(in_area(w.kernel_pc(1)));
+  REQUIRE(w.at(1).interrupt_waiting);
+  w.tracee.group_stop(w.leader);
+  CHECK(w.report() == "nothing");
+  CHECK(w.tracee.last("resume", w.leader)->how == ResumeHow::listen);
+  CHECK(w.kernel_pc(1) == boost_site.value());
+  w.tracee.interrupt_stop(w.leader);  // SIGCONT
+  CHECK(w.report() == "nothing");
+  CHECK(in_area(w.kernel_pc(1)));
+  CHECK(w.tracee.count("interrupt", w.leader) == 1);
+}
+
 TEST_CASE("races: an interrupt overtakes the trap of a site") {
   World w(2);
   w.insert(boost_site);

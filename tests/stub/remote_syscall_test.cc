@@ -131,6 +131,24 @@ TEST_CASE("remote_syscall: i386 registers") {
   c.check_restored();
 }
 
+// The program was stopped by a signal meanwhile, and this thread has to stop with the others.
+TEST_CASE("remote_syscall: a group-stop comes first") {
+  Caller c;
+  bool first = true;
+  c.tracee.on_resume = [&](Tid tid, ResumeHow, int) {
+    if (std::exchange(first, false))
+      c.tracee.group_stop(tid);
+    else
+      c.execute();
+  };
+  {
+    RemoteSyscall remote(c.tracee, c.tid, x86::Mode::amd64, vdso);
+    CHECK(remote.call(9, {}).has_value());
+  }
+  CHECK(c.tracee.at(c.tid).interrupt_waiting);
+  c.check_restored();
+}
+
 TEST_CASE("remote_syscall: another stop comes first") {
   Caller c;
   int resumes = 0;
