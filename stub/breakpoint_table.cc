@@ -233,6 +233,14 @@ void BreakpointTable::restore_removed(Pid pid, std::uint64_t since) const {
     if (gone.number > since) restore(pid, address, gone.shadow);
 }
 
+void BreakpointTable::put_in_missing(Pid pid) const {
+  for (const auto& [address, site] : sites_) {
+    std::byte now{};
+    const bool there = tracee_.read_memory(pid, address, {&now, 1}) == 1;
+    if (there && now == static_cast<std::byte>(site.shadow)) put_back(pid, site);
+  }
+}
+
 void BreakpointTable::clear() {
   by_address_.clear();
   pages_.clear();

@@ -108,6 +108,9 @@ class BreakpointTable {
   // The same as restore_all() for sites that were taken out since there had been `since` removals:
   // the memory of `pid` is a copy made by a thread that has run since then.
   void restore_removed(Pid pid, std::uint64_t since) const;
+  // Writes int3 where a copy of the memory lacks it and holds the program's byte: it was made
+  // before the site was put in, or while the byte was out for an in-place step.
+  void put_in_missing(Pid pid) const;
   // Forgets all sites without touching memory (exec).
   void clear();
   // Takes over the sites of a fork child's parent: its memory holds a copy of our bytes.

@@ -110,6 +110,7 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   const bool shares_memory = vfork || tracee_.shares_memory(origin.pid, child);
   Inferior& process = add_process(child, shares_memory ? origin.space : copied_space(parent, child),
                                   origin.lifetime);
+  if (followed && !shares_memory) process.space->sites.put_in_missing(child);
   process.origin = origin.origin;
   process.hidden = !followed;
   process.release_at_stop = !followed && !shares_memory;

@@ -98,5 +98,32 @@ TEST_CASE("forks: a breakpoint is taken out, and the program dies before its for
   CHECK(w.tracee.count("detach", fork.leader) == 1);
 }
 
+TEST_CASE("forks: a breakpoint is put in while a fork is in flight") {
+  World w(1, true);
+  w.engine.set_interest({.fork = true});
+  w.run();
+  Flight fork(w);
+  w.insert(boost_site);
+  fork.lands();
+  CHECK(w.report() == "1 fork");
+  CHECK(fork.byte(boost_site) == 0xcc);
+}
+
+TEST_CASE("forks: the memory is copied while a breakpoint's byte is out for a step") {
+  World w;
+  w.engine.set_interest({.fork = true});
+  w.insert(in_place_site);
+  w.run();
+  w.tracee.execute_int3(w.leader, in_place_site);
+  CHECK(w.report() == "1 breakpoint");
+  w.run();
+  REQUIRE(w.memory().byte(in_place_site) == 0x48);
+  Flight fork(w);
+  fork.lands();
+  CHECK(w.report() == "1 fork");
+  CHECK(fork.byte(in_place_site) == 0xcc);
+  CHECK(w.memory().byte(in_place_site) == 0xcc);
+}
+
 }  // namespace
 }  // namespace stub
