@@ -227,6 +227,7 @@ class Engine {
   void restore_mask(Thread& thread);
   void gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slot);
   SiteAt what_trapped(const Inferior& process, Address at);
+  bool is_sent_signal(const Thread& thread);
   void gather_facts(Thread& thread, StopFacts& facts);
   void perform(Thread& thread, const StopFacts& facts, Action action);
   void hit_site(Thread& thread);

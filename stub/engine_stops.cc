@@ -1,5 +1,7 @@
 // What happens at a stop: the thread's state is made canonical, facts are gathered, the policy
 // (stop_policy.h) decides, and the decision is carried out.
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <span>
@@ -264,6 +266,15 @@ SiteAt Engine::what_trapped(const Inferior& process, Address at) {
   return own ? SiteAt::none : SiteAt::vanished;
 }
 
+// Not one of the same number from elsewhere: ours may be behind it, or was taken without a stop
+// (sigwaitinfo(2), or it was ignored). tgkill(2) tells who sent it; 0 where the program cannot see
+// us, in a pid namespace of its own.
+bool Engine::is_sent_signal(const Thread& thread) {
+  if (thread.stop_signal == 0 || thread.stop_signal != thread.sent_signal) return false;
+  const auto info = tracee_.siginfo(thread.tid);
+  return info && info->si_code == SI_TKILL && (info->si_pid == ::getpid() || info->si_pid == 0);
+}
+
 void Engine::gather_facts(Thread& thread, StopFacts& facts) {
   facts.want = thread.want;
   const Address pc = thread.general->pc();
@@ -277,7 +288,7 @@ void Engine::gather_facts(Thread& thread, StopFacts& facts) {
   facts.traps_itself = thread.traps_itself;
   if (thread.stop_signal == SIGTRAP && facts.si_code > 0 && facts.si_code != trap_int3)
     facts.hardware = hardware_triggered(thread);
-  else if (thread.stop_signal != 0 && thread.stop_signal == thread.sent_signal)
+  else if (is_sent_signal(thread))
     facts.own_signal = std::exchange(thread.sent_signal, 0) != 0;
   else if (thread.stop_signal != 0 && thread.stop_signal != SIGTRAP)
     facts.passed_signal = pass_signals_.test(static_cast<std::size_t>(thread.stop_signal));

@@ -230,6 +230,41 @@ TEST_CASE("races: continuing with a signal after Ctrl-C") {
   CHECK(w.report() == "1 signal 10");
 }
 
+// It was sent to the thread, since the stop carried none, and there was no stop for it.
+TEST_CASE("races: the program takes the signal it is continued with by sigwaitinfo") {
+  World w;
+  w.run();
+  REQUIRE(w.engine.interrupt(std::nullopt).has_value());
+  CHECK(w.report() == "1 signal 2");
+  w.at(1).in_sigwait = true;
+  w.run({}, SIGUSR1);
+  CHECK(w.report() == "nothing");
+  REQUIRE(w.is_running(1));
+  w.tracee.signal(w.leader, SIGUSR1);  // somebody else's
+  CHECK(w.report() == "1 signal 10");
+}
+
+TEST_CASE("races: a signal of the same number comes before the one it is continued with") {
+  World w;
+  w.run();
+  REQUIRE(w.engine.interrupt(std::nullopt).has_value());
+  CHECK(w.report() == "1 signal 2");
+  w.tracee.answers_interrupts = false;
+  const int signal = SIGRTMIN + 1;
+  w.tracee.on_resume = [&](Tid tid, ResumeHow, int) {
+    w.tracee.on_resume = nullptr;
+    w.tracee.signal(tid, signal);
+  };
+  w.at(1).in_sigwait = true;  // it is still on its way
+  w.run({}, signal);
+  CHECK(w.report() == "1 signal " + std::to_string(signal));
+  w.run();
+  REQUIRE(w.is_running(1));
+  REQUIRE(w.tracee.send_signal(w.leader, signal).has_value());
+  CHECK(w.report() == "nothing");
+  CHECK(w.tracee.last("resume", w.leader)->signal == signal);
+}
+
 TEST_CASE("races: Ctrl-C to a thread that exits") {
   World w(2);
   w.tracee.answers_interrupts = false;

@@ -1,5 +1,7 @@
 #include "tests/stub/fake_tracee.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -357,7 +359,9 @@ Result<void> FakeTracee::send_signal(Tid tid, int signal) {
 void FakeTracee::next_signal(Tid tid) {
   const int number = at(tid).signals_waiting.front();
   at(tid).signals_waiting.pop_front();
+  if (std::exchange(at(tid).in_sigwait, false)) return;
   signal(tid, number, SI_TKILL);
+  at(tid).info.si_pid = getpid();
 }
 
 bool FakeTracee::shares_memory(Pid a, Pid b) {

@@ -68,6 +68,7 @@ struct FakeThread {
   bool deaf = false;                // sleeps in vfork or uninterruptibly: interrupts have to wait
   bool trap_waiting = false;        // the SIGTRAP of an int3 is queued behind the present stop
   std::deque<int> signals_waiting;  // sent by tgkill
+  bool in_sigwait = false;          // takes the next of them by sigwaitinfo(2), without a stop
 };
 
 struct FakeCall {
