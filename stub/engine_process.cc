@@ -216,7 +216,7 @@ Result<void> Engine::take_over(Inferior& attached) {
     member->want = Want::hold;
     member->last_stop = Stop{.kind = StopKind::signal, .signal = 0};
   }
-  adopt_signal(*attached.threads.begin()->second);
+  if (Thread* leader = thread(leader_of(pid))) adopt_signal(*leader);
   gate_ = gate_before;
   return {};
 }

@@ -335,16 +335,19 @@ bool Engine::any_resumed() const {
 // nobody.
 void Engine::release_bystanders() {
   for (auto& [pid, process] : processes_) {
-    const auto untouched = [](const auto& entry) {
+    const Tid leader = leader_of(pid);
+    const auto untouched = [&](const auto& entry) {
       const auto& last = entry.second->last_stop;
-      return last && last->kind == StopKind::signal && last->signal == 0 && !last->interrupt;
+      return entry.first == leader ||
+             (last && last->kind == StopKind::signal && last->signal == 0 && !last->interrupt);
     };
     if (process->origin != Inferior::Origin::attached || process->hidden ||
-        !std::all_of(std::next(process->threads.begin()), process->threads.end(), untouched))
+        !std::all_of(process->threads.begin(), process->threads.end(), untouched))
       continue;
-    for (auto it = std::next(process->threads.begin()); it != process->threads.end(); ++it) {
-      it->second->want = Want::run;
-      it->second->last_stop.reset();
+    for (auto& [tid, member] : process->threads) {
+      if (tid == leader) continue;
+      member->want = Want::run;
+      member->last_stop.reset();
     }
   }
 }

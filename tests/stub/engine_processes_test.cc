@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "tests/stub/engine_fixture.h"
+#include "tests/stub/real_process.h"
 
 namespace stub {
 namespace {
@@ -440,6 +441,46 @@ TEST_CASE("processes: a leader that has exited does not hold up the others") {
     CHECK(engine.processes().empty());
   }
   waitpid(zombie, nullptr, 0);
+}
+
+// A program whose ids have wrapped around: of its three threads the leader has not the lowest. The
+// leader is about to receive a signal and another tells of a new thread when they are attached to.
+class Wrapped : public FakeTracee {
+ public:
+  const RealProcess real{1};
+  const Tid leader = real.leader(), lowest{-2};  // below every id
+  Tid second{};
+
+  Result<void> seize(Tid tid, Lifetime lifetime) override {
+    add(real.pid(), tid);
+    if (tid != leader) second = tid;
+    return FakeTracee::seize(tid, lifetime);
+  }
+  Result<void> interrupt(Tid tid) override {
+    if (tid == leader && running(tid)) signal(tid, SIGUSR1);
+    if (tid == second && running(tid) && !knows(lowest)) {
+      add(real.pid(), lowest);
+      event(second, PtraceEvent::clone, static_cast<std::uint64_t>(raw(lowest)));
+      interrupt_stop(lowest);
+    }
+    return FakeTracee::interrupt(tid);
+  }
+  bool running(Tid tid) { return alive(tid) && at(tid).state == FakeThread::State::running; }
+};
+
+TEST_CASE("processes: the leader's id is not the lowest") {
+  Wrapped tracee;
+  const NoBlunders no_blunders{tracee};
+  Engine engine(tracee);
+  REQUIRE(engine.attach(tracee.real.pid()).has_value());
+  REQUIRE(engine.threads(tracee.real.pid()).front() == tracee.lowest);
+  CHECK(engine.find(tracee.leader)->last_stop->signal == SIGUSR1);
+  engine.set_non_stop(true);
+  engine.on_child_event();
+  CHECK_FALSE(engine.take_report().has_value());
+  CHECK_FALSE(tracee.running(tracee.leader));
+  CHECK(tracee.running(tracee.second));
+  CHECK(tracee.running(tracee.lowest));
 }
 
 }  // namespace
