@@ -315,8 +315,9 @@ class Engine {
   void adopt_signal(Thread& leader);
   bool pump(const std::function<bool()>& done, int milliseconds);
   bool detach_thread(Thread& thread);
-  bool stop_all_of(Inferior& process);
-  void remove_areas(Inferior& process);
+  bool stop_all_with(Pid leaving, const AddressSpace& space);
+  void release_guests(const AddressSpace& space);
+  void remove_areas(AddressSpace& space);
   Thread* thread(Tid tid);
   Inferior* process(Pid pid);
   Result<x86::GeneralRegisters*> general(Thread& thread);

@@ -16,6 +16,10 @@ constexpr int stop_patience_ms = 5000;  // a thread in uninterruptible sleep may
 constexpr int signal_patience_ms = 50;  // a signal that waits for a running thread comes at once
 constexpr int kill_patience_ms = 10000;
 
+// A vfork child that the client does not follow. When its host is let go it is held until the areas
+// are unmapped: stopped once, it is outside of them, and without sites it comes into none.
+bool is_guest(const Inferior& user) { return user.hidden && user.vfork_parent; }
+
 void sleep_us(long microseconds) {
   const timespec pause{0, microseconds * 1000};
   nanosleep(&pause, nullptr);
@@ -234,15 +238,30 @@ void Engine::adopt_signal(Thread& leader) {
 
 // ---- letting go --------------------------------------------------------------------------------
 
-bool Engine::stop_all_of(Inferior& process) {
+// The process and its guests, those born meanwhile as well. True when they are at rest.
+bool Engine::stop_all_with(Pid leaving, const AddressSpace& space) {
   const auto rest = [&] {
-    for (const auto& [tid, member] : process.threads)
-      if (member->running && !member->in_vfork) return false;
-    return true;
+    bool all = true;
+    for (Inferior* user : space.users) {
+      if (is_guest(*user)) user->exiting = true;
+      if (user->pid != leaving && !is_guest(*user)) continue;
+      for (auto& [tid, member] : user->threads) {
+        if (!member->running || member->in_vfork) continue;
+        request_interrupt(*member);
+        all = false;
+      }
+    }
+    return all;
   };
-  const Pid pid = process.pid;
-  for (auto& [tid, member] : process.threads) request_interrupt(*member);
-  return pump([&] { return this->process(pid) == nullptr || rest(); }, stop_patience_ms);
+  return rest() || pump(rest, stop_patience_ms);
+}
+
+void Engine::release_guests(const AddressSpace& space) {
+  for (Inferior* user : space.users) {
+    if (!is_guest(*user)) continue;
+    user->exiting = false;
+    for (auto& [tid, member] : user->threads) settle(*member);
+  }
 }
 
 // A signal that the program was about to receive goes with it, unless the client has said that the
@@ -276,14 +295,20 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
     settle_all();
     return {};
   }
-  leaving->space->sites.restore_all(pid);
-  const bool all_stopped = stop_all_of(*leaving);
+  const auto space = leaving->space;
+  leaving->vfork_parent.reset();  // whose guest it was is gone
+  space->sites.restore_all(pid);
+  const bool all_stopped = stop_all_with(pid, *space);
   leaving = process(pid);
-  if (leaving == nullptr) return {};
-  leaving->space->sites.restore_all(pid);  // an in-place step may just have put its byte back
-  tell_lost_sites(*leaving);
-  leaving->space->sites.clear();
-  if (all_stopped && leaving->space->users.size() == 1) remove_areas(*leaving);
+  if (leaving != nullptr) {
+    space->sites.restore_all(pid);  // an in-place step may just have put its byte back
+    tell_lost_sites(*leaving);
+    space->sites.clear();
+    const bool needed = std::ranges::any_of(
+        space->users, [&](const Inferior* user) { return user != leaving && !is_guest(*user); });
+    if (all_stopped && !needed) remove_areas(*space);
+  }
+  release_guests(*space);
   handle_deaths();
   leaving = process(pid);
   if (leaving == nullptr) return {};
@@ -294,14 +319,15 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
 
 // Everybody is stopped outside the areas. A thread inside a system call cannot make another one,
 // and not every other one can be asked (borrow_thread.h).
-void Engine::remove_areas(Inferior& process) {
+void Engine::remove_areas(AddressSpace& space) {
   std::optional<WaitResult> death;
-  for (auto& [tid, member] : process.threads) {
-    if (member->running || member->mid_syscall || member->own_memory) continue;
-    (void)flush(*member);
-    unmap_areas(tracee_, *process.space, *member, death);
-    if (death || process.space->areas.ranges().empty()) break;
-  }
+  for (Inferior* user : space.users)
+    for (auto& [tid, member] : user->threads) {
+      if (member->running || member->mid_syscall || member->own_memory) continue;
+      if (death || space.areas.ranges().empty()) break;
+      (void)flush(*member);
+      unmap_areas(tracee_, space, *member, death);
+    }
   if (death) deaths_.push_back(*death);
 }
 

@@ -125,5 +125,47 @@ TEST_CASE("forks: the memory is copied while a breakpoint's byte is out for a st
   CHECK(w.memory().byte(in_place_site) == 0xcc);
 }
 
+// The areas are of no use in a memory without sites; who may still be in one is held meanwhile.
+TEST_CASE("forks: detaching the parent of a vfork that is not over unmaps the areas") {
+  const RealProcess real;
+  World w;
+  w.insert(boost_site);
+  w.run();
+  w.tracee.add(real.pid(), real.leader());
+  w.tracee.share_memory(real.pid(), w.pid);
+  w.place(real.leader(), plain_code);
+  w.tracee.event(w.leader, PtraceEvent::vfork, static_cast<std::uint64_t>(raw(real.pid())));
+  w.tracee.interrupt_stop(real.leader());
+  w.at(1).deaf = true;
+  CHECK(w.report() == "nothing");
+  FakeThread& child = w.tracee.at(real.leader());
+  w.tracee.execute_int3(real.leader(), boost_site);
+  CHECK(w.report() == "nothing");
+  REQUIRE(in_area(child.regs.rip));
+  w.space().syscall_instruction = text;
+  int unmapped = 0;
+  w.tracee.on_resume = [&](Tid tid, ResumeHow how, int) {
+    FakeThread& lent = w.tracee.at(tid);
+    if (how != ResumeHow::step || lent.regs.pc() != text) return;
+    CHECK(lent.regs.rax == 11);  // munmap
+    CHECK(lent.regs.rdi == area.value());
+    ++unmapped;
+    lent.regs.rax = 0;
+    lent.regs.rip += 2;
+    w.tracee.trap(tid, trap_trace);
+  };
+  REQUIRE(w.engine.detach(w.pid).has_value());
+  CHECK(unmapped == 1);
+  CHECK(w.memory().byte(boost_site) == 0x48);
+  REQUIRE(child.state == FakeThread::State::running);
+  CHECK(child.regs.rip == boost_site.value());
+  w.tracee.exit(real.leader());
+  w.at(1).deaf = false;
+  w.tracee.event(w.leader, PtraceEvent::vfork_done, 0);
+  CHECK(w.report() == "nothing");
+  CHECK(w.tracee.count("detach", w.leader) == 1);
+  w.tracee.on_resume = nullptr;
+}
+
 }  // namespace
 }  // namespace stub
