@@ -40,7 +40,8 @@ void Engine::on_event(Thread& thread, PtraceEvent event) {
 void Engine::on_clone(Thread& parent, Tid child) {
   const auto status = proc_fs::status(child);
   const bool apart = status && status->tgid != parent.process->pid;
-  const bool copied = apart && !tracee_.shares_memory(parent.process->pid, status->tgid);
+  const bool copied =
+      apart && !tracee_.shares_memory(parent.process->pid, status->tgid).value_or(false);
   if (copied && parent.process->hidden) return on_fork(parent, status->tgid, false);
   if (copied) {
     const BreakpointTable& sites = parent.process->space->sites;
@@ -106,8 +107,9 @@ std::shared_ptr<AddressSpace> Engine::copied_space(const Thread& parent, Pid chi
 void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   Inferior& origin = *parent.process;
   const bool followed = !origin.hidden && (vfork ? interest_.vfork : interest_.fork);
-  // clone(CLONE_VM) without CLONE_VFORK is announced as a fork.
-  const bool shares_memory = vfork || tracee_.shares_memory(origin.pid, child);
+  // clone(CLONE_VM) without CLONE_VFORK is announced as a fork, and CLONE_VFORK without CLONE_VM as
+  // a vfork.
+  const bool shares_memory = tracee_.shares_memory(origin.pid, child).value_or(vfork);
   Inferior& process = add_process(child, shares_memory ? origin.space : copied_space(parent, child),
                                   origin.lifetime);
   if (followed && !shares_memory) process.space->sites.put_in_missing(child);
@@ -160,6 +162,7 @@ void Engine::on_exec(Thread& reported) {
   const Want want = caller ? caller->want : Want::run;
   const auto stop_request = caller ? caller->stop_request : std::nullopt;
   reported.want = Want::hold;  // until all is in place
+  tell_lost_sites(process);
   std::erase(process.space->users, &process);
   ranges_.end(reported.tid);
   std::vector<Thread*> others;
@@ -169,7 +172,6 @@ void Engine::on_exec(Thread& reported) {
   drop_reports(reported.tid);
   tracee_.forget_memory(process.pid);
   const auto regs = tracee_.registers(reported.tid);
-  tell_lost_sites(process);
   join(process, new_space(regs ? regs->mode() : process.space->mode));
   const Tid tid = reported.tid;
   reported = Thread();

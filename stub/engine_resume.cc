@@ -52,7 +52,7 @@ void Engine::disown_child(const Stop& stop) {
   Inferior* child = process(Pid{static_cast<pid_t>(stop.value)});
   if (child == nullptr) return;
   child->hidden = true;
-  child->release_at_stop = stop.kind == StopKind::fork;
+  child->release_at_stop = !child->vfork_parent;  // it has a memory of its own
   for (auto& [tid, member] : child->threads) {
     member->want = Want::run;
     orphaned_.push_back(tid);

@@ -279,10 +279,11 @@ Result<void> LinuxTracee::send_signal(Tid tid, int signal) {
   return {};
 }
 
-bool LinuxTracee::shares_memory(Pid a, Pid b) {
+std::optional<bool> LinuxTracee::shares_memory(Pid a, Pid b) {
   constexpr int kcmp_vm = 1;  // linux/kcmp.h
-  return syscall(SYS_kcmp, raw(proc_fs::memory_thread(a)), raw(proc_fs::memory_thread(b)), kcmp_vm,
-                 0, 0) == 0;
+  const auto order = syscall(SYS_kcmp, raw(proc_fs::memory_thread(a)),
+                             raw(proc_fs::memory_thread(b)), kcmp_vm, 0, 0);
+  return order < 0 ? std::nullopt : std::optional(order == 0);
 }
 
 // PTRACE_GET_RSEQ_CONFIGURATION of linux/ptrace.h, which cannot be included beside sys/ptrace.h.

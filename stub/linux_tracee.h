@@ -42,7 +42,7 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   bool trap_pending(Tid tid) override;
   bool signal_pending(Tid tid) override;
   Result<void> send_signal(Tid tid, int signal) override;
-  bool shares_memory(Pid a, Pid b) override;
+  std::optional<bool> shares_memory(Pid a, Pid b) override;
   std::optional<Address> rseq_area(Tid tid) override;
   bool suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) override;
   std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override;

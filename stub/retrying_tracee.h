@@ -74,7 +74,7 @@ class RetryingTracee final : public Tracee {
   Result<void> send_signal(Tid tid, int signal) override {
     return twice([&] { return inner_.send_signal(tid, signal); });
   }
-  bool shares_memory(Pid a, Pid b) override { return inner_.shares_memory(a, b); }
+  std::optional<bool> shares_memory(Pid a, Pid b) override { return inner_.shares_memory(a, b); }
   std::optional<Address> rseq_area(Tid tid) override { return inner_.rseq_area(tid); }
   bool suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) override {
     return inner_.suspend_seccomp(tid, lifetime, suspended) ||

@@ -83,8 +83,8 @@ class Tracee {
   // A signal that the thread does not block waits for it or for its process.
   virtual bool signal_pending(Tid tid) = 0;
   virtual Result<void> send_signal(Tid tid, int signal) = 0;  // tgkill(2)
-  // Two processes run on the same memory (kcmp(2), KCMP_VM).
-  virtual bool shares_memory(Pid a, Pid b) = 0;
+  // Two processes run on the same memory (kcmp(2), KCMP_VM); nullopt: the kernel does not tell.
+  virtual std::optional<bool> shares_memory(Pid a, Pid b) = 0;
   // Where the thread has registered its restartable-sequences area (rseq(2)), if it has.
   virtual std::optional<Address> rseq_area(Tid tid) = 0;
   // Our options anew for a stopped thread, with PTRACE_O_SUSPEND_SECCOMP or without; false when

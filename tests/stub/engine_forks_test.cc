@@ -125,6 +125,40 @@ TEST_CASE("forks: the memory is copied while a breakpoint's byte is out for a st
   CHECK(w.memory().byte(in_place_site) == 0xcc);
 }
 
+// clone(2): the parent sleeps, and the memory is a copy all the same.
+TEST_CASE("forks: CLONE_VFORK without CLONE_VM") {
+  World w(2);
+  w.insert(boost_site);
+  w.run();
+  Flight fork(w);
+  fork.lands(PtraceEvent::vfork);
+  CHECK(w.report() == "nothing");
+  CHECK(fork.byte(boost_site) == 0x48);
+  CHECK(w.tracee.count("detach", fork.leader) == 1);
+  CHECK(w.memory().byte(boost_site) == 0xcc);
+}
+
+// Its memory is not left to it, and it is not let go with the sites in it.
+TEST_CASE("forks: a child that shares the memory, and that the client never hears of") {
+  World w(2);
+  w.engine.set_interest({.fork = true});
+  w.insert(boost_site);
+  w.run();
+  w.tracee.signal(w.t(2), SIGUSR1);
+  const Pid child = fake_pid(50);
+  w.tracee.add(child, leader_of(child));
+  w.tracee.share_memory(child, w.pid);
+  w.place(leader_of(child), plain_code);
+  w.tracee.event(w.leader, PtraceEvent::fork, static_cast<std::uint64_t>(raw(child)));
+  w.tracee.interrupt_stop(leader_of(child));
+  CHECK(w.report() == "2 signal 10");
+  w.tracee.exit(w.leader);
+  CHECK(w.report() == "1 process_exited");
+  w.engine.on_child_event();
+  CHECK(w.tracee.count("detach", leader_of(child)) == 0);
+  CHECK(w.tracee.at(leader_of(child)).state == FakeThread::State::running);
+}
+
 // The areas are of no use in a memory without sites; who may still be in one is held meanwhile.
 TEST_CASE("forks: detaching the parent of a vfork that is not over unmaps the areas") {
   const RealProcess real;
@@ -165,6 +199,19 @@ TEST_CASE("forks: detaching the parent of a vfork that is not over unmaps the ar
   CHECK(w.report() == "nothing");
   CHECK(w.tracee.count("detach", w.leader) == 1);
   w.tracee.on_resume = nullptr;
+}
+
+TEST_CASE("forks: the sites of a program that calls exec are told") {
+  World w(2);
+  std::vector<Address> told;
+  w.engine.set_site_observer([&](Pid, const Site& site) { told.push_back(site.address); });
+  w.insert(boost_site);
+  w.run();
+  w.tracee.vanish(w.t(2));
+  w.tracee.event(w.leader, PtraceEvent::exec, static_cast<std::uint64_t>(raw(w.leader)));
+  CHECK(w.report() == "nothing");
+  CHECK(told == std::vector<Address>{boost_site});
+  w.engine.set_site_observer({});
 }
 
 }  // namespace

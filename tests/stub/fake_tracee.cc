@@ -364,7 +364,7 @@ void FakeTracee::next_signal(Tid tid) {
   at(tid).info.si_pid = getpid();
 }
 
-bool FakeTracee::shares_memory(Pid a, Pid b) {
+std::optional<bool> FakeTracee::shares_memory(Pid a, Pid b) {
   const auto first = memories_.find(a), second = memories_.find(b);
   return first != memories_.end() && second != memories_.end() && first->second == second->second;
 }

@@ -154,7 +154,7 @@ class FakeTracee : public Tracee {
   bool trap_pending(Tid tid) override { return alive(tid) && at(tid).trap_waiting; }
   bool signal_pending(Tid) override { return false; }
   Result<void> send_signal(Tid tid, int signal) override;
-  bool shares_memory(Pid a, Pid b) override;
+  std::optional<bool> shares_memory(Pid a, Pid b) override;
   std::optional<Address> rseq_area(Tid) override { return std::nullopt; }
   bool suspend_seccomp(Tid, Lifetime, bool) override { return may_suspend_seccomp; }
   std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override {

@@ -64,10 +64,10 @@ TEST_CASE("linux_tracee: the memory of a process whose leader has ended") {
     CHECK(tracee.is_fixed_text(pid, address_of(reinterpret_cast<const void*>(&address_of)), 1));
   }
   SECTION("shared with none but itself") {
-    CHECK(tracee.shares_memory(pid, pid));
-    CHECK_FALSE(tracee.shares_memory(pid, Pid{::getpid()}));
+    CHECK(tracee.shares_memory(pid, pid) == true);
+    CHECK(tracee.shares_memory(pid, Pid{::getpid()}) == false);
     const ZombieLeader another;
-    CHECK_FALSE(tracee.shares_memory(pid, another.pid()));
+    CHECK(tracee.shares_memory(pid, another.pid()) == false);
   }
 }
 
