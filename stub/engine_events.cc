@@ -1,4 +1,5 @@
 // Threads and processes come and go: clone, fork, vfork, exec, exit.
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,14 @@
 #include "stub/proc_fs.h"
 
 namespace stub {
+namespace {
+
+bool is_alive(Tid tid) {
+  const auto stat = proc_fs::stat(tid);
+  return stat && stat->state != 'Z' && stat->state != 'X';
+}
+
+}  // namespace
 
 void Engine::on_event(Thread& thread, PtraceEvent event) {
   const auto message = tracee_.event_message(thread.tid);
@@ -70,8 +79,12 @@ void Engine::on_clone(Thread& parent, Tid child) {
 // The first stop of a new thread, if it came before its parent's event; `wait`: the client is about
 // to be told of the thread and may ask for its registers, so the stop is waited for. It is certain
 // to come at once, or the thread's death is.
+//
+// A death that was waited for is of an earlier bearer of the id, if there is somebody alive now.
 void Engine::dispatch_early(Tid tid, bool wait) {
-  if (const auto early = early_stops_.extract(tid); !early.empty())
+  auto early = early_stops_.extract(tid);
+  if (!early.empty() && !WIFSTOPPED(early.mapped()) && is_alive(tid)) early = {};
+  if (!early.empty())
     deaths_or_stop({tid, early.mapped()});
   else if (wait)
     if (const auto first = tracee_.wait_for(tid)) deaths_or_stop(*first);

@@ -159,6 +159,24 @@ TEST_CASE("forks: a child that shares the memory, and that the client never hear
   CHECK(w.tracee.at(leader_of(child)).state == FakeThread::State::running);
 }
 
+// The end of a thread that was forgotten already is nobody's business when its id comes back.
+TEST_CASE("forks: a new process has the id of a thread whose end was seen late") {
+  const RealProcess real;
+  World w;
+  w.run();
+  w.tracee.add(w.pid, real.leader());
+  w.tracee.exit(real.leader());
+  CHECK(w.report() == "nothing");
+  w.engine.set_interest({.fork = true});
+  w.tracee.vanish(real.leader());
+  Flight fork(w, real.pid());
+  w.tracee.event(w.leader, PtraceEvent::fork, static_cast<std::uint64_t>(raw(fork.child)));
+  CHECK(w.report() == "1 fork");
+  CHECK(w.engine.find(fork.child) != nullptr);
+  w.tracee.interrupt_stop(fork.leader);
+  CHECK(w.report() == "nothing");
+}
+
 // The areas are of no use in a memory without sites; who may still be in one is held meanwhile.
 TEST_CASE("forks: detaching the parent of a vfork that is not over unmaps the areas") {
   const RealProcess real;
