@@ -60,6 +60,7 @@ void Engine::on_clone(Thread& parent, Tid child) {
   Thread& created = add_thread(*parent.process, child);
   created.own_process = apart;
   created.own_memory = copied;
+  created.seen_epoch = 0;  // it starts in its parent's slot, if that was in one
   created.want = Want::run;
   const auto option = thread_options_.find(parent.tid);
   const bool cloned_report =
@@ -132,6 +133,7 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   if (shares_memory) process.vfork_parent = origin.pid;
   Thread& leader = add_thread(process, leader_of(child));
   leader.want = followed ? Want::hold : Want::run;
+  leader.seen_epoch = 0;  // as in on_clone()
   parent.in_vfork_next = vfork;
   dispatch_early(leader_of(child), followed);
   if (followed)

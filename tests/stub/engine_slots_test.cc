@@ -114,6 +114,30 @@ TEST_CASE("slots: job control stops a thread at the first byte of its slot") {
   CHECK(in_area(w.kernel_pc(1)));
 }
 
+TEST_CASE("slots: a new thread in a slot that was retired before it was told of") {
+  World w(2, true);
+  const Slot* slot = enter_slot(w, 1, trap_site);
+  w.at(1).regs.rip = (slot->address + slot->code.executed).value();
+  w.tracee.add(w.pid, w.t(3));
+  w.at(3).regs = w.at(1).regs;
+  w.space().areas.retire(trap_site);
+  w.tracee.event(w.leader, PtraceEvent::clone, static_cast<std::uint64_t>(raw(w.t(3))));
+  CHECK(w.report() == "nothing");
+  REQUIRE(w.engine.find(w.t(3)) != nullptr);
+  const Address sites = text + 0x400;
+  for (std::uint64_t i = 0; i < 0x1000 / x86::slot_size; ++i) {  // one more than there are left
+    const Address at = sites + 4 * i;
+    w.memory().put(at, {0x48, 0xff, 0xc0});
+    w.insert(at);
+    w.tracee.execute_int3(w.t(2), at);
+    REQUIRE(w.report() == "2 breakpoint");
+    w.run({w.t(2)});
+  }
+  w.tracee.interrupt_stop(w.t(3));
+  CHECK(w.report() == "nothing");
+  CHECK(w.kernel_pc(3) == trap_site.value() + 2);
+}
+
 // `ret` through a stack that the program cannot read as yet (it grows): emulation leaves it to the
 // processor, and the slot of a `ret` has no end to stop at.
 TEST_CASE("slots: an instruction that leaves its slot for good") {
