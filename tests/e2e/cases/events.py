@@ -182,7 +182,9 @@ def stop_what_steps_or_dies(t):
     client.silence(0.02)
     client.ok("vCont;t")
     stops = client.take_stops()
-    t.equal([(stop.signal, stop.thread) for stop in stops], [(0, leader)], "who stopped")
+    t.equal({stop.signal for stop in stops}, {0}, repr(stops))
+    threads = [stop.thread for stop in stops]  # others that it has made meanwhile
+    t.check(leader in threads and len(set(threads)) == len(threads), f"who stopped: {threads}")
     for _ in range(20):
         client.ok("vCont;c")
         client.ok("vCont;t")
