@@ -167,7 +167,26 @@ bool restore_x87_pointer(std::span<std::byte> xstate, const Instruction& instruc
 bool is_syscall(const Instruction& instruction) {
   return instruction.kind == Kind::system_call || instruction.kind == Kind::vdso_system_call;
 }
+bool uses_shadow_stack(const Instruction& instruction) {
+  return instruction.kind == Kind::call || instruction.kind == Kind::call_register ||
+         instruction.kind == Kind::call_memory || instruction.kind == Kind::near_return;
+}
 bool raises_trap(const Instruction& instruction) { return instruction.kind == Kind::software_trap; }
+
+bool can_have_set_trap_flag(const Instruction& instruction, bool went_on_behind) {
+  constexpr std::uint8_t iret_opcode = 0xcf;
+  switch (instruction.kind) {
+    case Kind::load_flags:
+      return true;
+    case Kind::far_transfer:
+      return instruction.bytes[instruction.opcode_offset] == iret_opcode;
+    case Kind::system_call:
+    case Kind::vdso_system_call:
+      return !went_on_behind;  // sigreturn(2)
+    default:
+      return false;
+  }
+}
 
 void hide_trap_flag(const Instruction& instruction, GeneralRegisters& regs, Memory& memory) {
   constexpr std::uint8_t pushf_opcode = 0x9c;

@@ -11,7 +11,7 @@
 // with a base. Then the real instruction runs, in a slot, and faults by itself.
 //
 // A thread with a user shadow stack (CET, Linux 6.6) is beyond this: calls and returns done here
-// leave it behind. Such a thread needs its calls and returns executed in place.
+// leave it behind. Such a thread has its calls and returns executed in place (step_over.cc).
 #include <array>
 #include <cstring>
 

@@ -144,6 +144,9 @@ bool restore_x87_pointer(std::span<std::byte> xstate, const Instruction& instruc
 // called when the program had set its own.
 void hide_trap_flag(const Instruction& instruction, GeneralRegisters& regs, Memory& memory);
 
+// Whether the trap flag that is set after the instruction was executed can be its doing.
+bool can_have_set_trap_flag(const Instruction& instruction, bool went_on_behind);
+
 // The word of the stack that emulate() or canonical() reads or writes in place of the processor,
 // whose debug registers do not see it. Size 0: none.
 struct StackWord {
@@ -154,6 +157,7 @@ StackWord accessed_for_program(const Instruction& instruction, const GeneralRegi
 
 // What range stepping and the stub's own analysis need to know of an instruction.
 bool is_syscall(const Instruction& instruction);
-bool raises_trap(const Instruction& instruction);  // int3, int1, into of the program's own
+bool uses_shadow_stack(const Instruction& instruction);  // near calls and returns (SDM vol. 1, 17)
+bool raises_trap(const Instruction& instruction);        // int3, int1, into of the program's own
 
 }  // namespace x86

@@ -28,7 +28,7 @@ enum class AgentUse : std::uint8_t { condition, commands };
 
 inline constexpr std::size_t agent_stack_size = 128;      // values
 inline constexpr std::size_t agent_step_limit = 100'000;  // instructions of one evaluation
-inline constexpr std::size_t printed_in_a_step = 64;       // bytes that printf may print for one
+inline constexpr std::size_t printed_in_a_step = 64;      // bytes that printf may print for one
 
 class AgentExpression {
  public:

@@ -209,6 +209,9 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
   thread.interrupted = false;
   thread.stepped = how == ResumeHow::step;
   thread.traps_itself = thread.general && (thread.general->eflags & x86::trap_flag) != 0;
+  thread.stepped_from.reset();
+  if (thread.stepped && thread.general && !thread.traps_itself)
+    thread.stepped_from = thread.general->pc();
   if (how != ResumeHow::listen) thread.signal = 0;
   thread.stop_signal = 0;
   thread.in_vfork = std::exchange(thread.in_vfork_next, false);

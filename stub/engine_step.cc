@@ -129,7 +129,6 @@ void Engine::end_in_place(Thread& thread) {
   }
   if (!thread.general || !thread.passed_site || thread.general->pc() == *thread.passed_site) return;
   thread.passed_site.reset();
-  if (site != nullptr) step_over_.hide_trap_flag(thread, *site);
 }
 
 }  // namespace stub

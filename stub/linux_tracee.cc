@@ -334,6 +334,20 @@ bool LinuxTracee::set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch)
       .has_value();
 }
 
+// The processors that have them are new, and the others need not be asked at each call and return.
+// The register set is there only for a thread that uses one (arch/x86/kernel/fpu/regset.c,
+// ssp_get).
+bool LinuxTracee::has_shadow_stack(Tid tid) {
+  static const bool possible =
+      proc_fs::read_file("/proc/cpuinfo").value_or("").find(" user_shstk") != std::string::npos;
+  if (!possible) return false;
+  constexpr std::uintptr_t shadow_stack_set = 0x204;  // NT_X86_SHSTK of linux/elf.h
+  std::uint64_t pointer_to_top = 0;
+  iovec set{&pointer_to_top, sizeof pointer_to_top};
+  return request(PTRACE_GETREGSET, tid, shadow_stack_set, pointer(set), "PTRACE_GETREGSET")
+      .has_value();
+}
+
 namespace {
 
 // Addresses above the user half would be negative file offsets.

@@ -177,7 +177,8 @@ std::string_view take_term(std::string_view& text) {
 
 Result<SiteFilter> SiteFilter::parse(std::string_view terms, x86::Mode mode) {
   if (terms.size() > longest_terms)
-    return fail(Errc::malformed, fmt::format("A condition has {} characters at most.", longest_terms));
+    return fail(Errc::malformed,
+                fmt::format("A condition has {} characters at most.", longest_terms));
   SiteFilter filter;
   filter.text_ = terms;
   filter.pointer_size_ = mode == x86::Mode::amd64 ? 8 : 4;

@@ -71,6 +71,10 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   if (regs.mode() != thread.process->space->mode) return in_place(site, "another code segment");
   if (may_be_watched(thread, site))
     return in_place(site, "a watchpoint may be on what it accesses");
+  if (const auto* instruction = instruction_of(site.plan); instruction != nullptr &&
+                                                           x86::uses_shadow_stack(*instruction) &&
+                                                           tracee_.has_shadow_stack(thread.tid))
+    return in_place(site, "the thread has a shadow stack");
   // With the program's own trap flag set the processor has to execute the instruction, so that the
   // program gets its trap.
   const bool program_traps = (regs.eflags & x86::trap_flag) != 0;
@@ -290,12 +294,33 @@ std::optional<StepOver::Left> StepOver::leave_slot(Thread& thread, const Address
   return left;
 }
 
-void StepOver::hide_trap_flag(Thread& thread, const Site& site) {
+// An instruction that saves the flags has saved ours with them. And Linux shows it as the program's
+// own from the step of a popf or iret on, for which it cannot know, and in front of one that was
+// not executed after all (arch/x86/kernel/step.c, enable_single_step). The program's own it is only
+// right behind an instruction that can have set it.
+void StepOver::hide_trap_flag(Thread& thread, Address from) {
+  constexpr std::uint64_t longest =
+      3;  // of those that save it, as compilers and libraries write them
+  x86::GeneralRegisters& regs = *thread.general;
+  const std::uint64_t length = regs.pc().value() - from.value();
+  const bool shows = (regs.eflags & x86::trap_flag) != 0;
+  if (!shows && (length == 0 || length > longest)) return;
+  std::array<std::byte, x86::max_instruction_length> bytes{};
+  const std::span<std::byte> code =
+      std::span(bytes).first(tracee_.read_memory(thread.process->pid, from, bytes));
+  thread.process->space->sites.mask(from, code);
   const auto instruction =
-      x86::decode(std::span(site.original).first(site.length), thread.process->space->mode);
-  if (!instruction || (thread.general->eflags & x86::trap_flag) != 0) return;
+      x86::decode({reinterpret_cast<const std::uint8_t*>(code.data()), code.size()},
+                  thread.process->space->mode);
+  const bool behind = instruction && length == instruction->length;
+  if (shows) {
+    if (instruction && length != 0 && x86::can_have_set_trap_flag(*instruction, behind)) return;
+    regs.eflags &= ~x86::trap_flag;
+    thread.general_dirty = true;
+  }
+  if (!behind) return;
   InferiorMemory memory(tracee_, thread);
-  x86::hide_trap_flag(*instruction, *thread.general, memory);
+  x86::hide_trap_flag(*instruction, regs, memory);
   thread.general_dirty = true;
 }
 

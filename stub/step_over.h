@@ -40,8 +40,8 @@ class StepOver {
   // written.
   StepOutcome prepare(Thread& thread, Site& site, bool must_stop);
 
-  // After an in-place step of the site's instruction: no trace of the trap flag is left.
-  void hide_trap_flag(Thread& thread, const Site& site);
+  // After a step by the trap flag, of the instruction at `from`: no trace of the flag is left.
+  void hide_trap_flag(Thread& thread, Address from);
 
   // What a stop inside an area means; nothing when the PC is in none. Registers are made canonical.
   struct Left {

@@ -56,14 +56,15 @@ struct Thread {
   bool in_vfork = false;       // asleep until its child execs or exits; cannot answer an interrupt
   bool group_stopped = false;  // stopped by job control: resuming means listening
   bool left_group_stop = false;  // to collect a trap first: goes back with its next resume
-  bool in_syscall = false;     // between the entry and the exit stop of a caught system call
-  bool stepped = false;        // resumed with the trap flag
-  bool traps_itself = false;   // resumed with the trap flag that the program has set
-  bool mid_syscall = false;    // stopped inside a system call: cannot be made to execute another
-  bool takes_signal = false;   // the stop is one that PTRACE_CONT can deliver a signal from
-  int signal = 0;              // delivered with the next resume
-  int sent_signal = 0;         // on its way from us by tgkill, to be delivered without a report
-  int stop_signal = 0;         // the program's own signal at this stop, not delivered yet
+  bool in_syscall = false;       // between the entry and the exit stop of a caught system call
+  bool stepped = false;          // resumed with the trap flag
+  bool traps_itself = false;     // resumed with the trap flag that the program has set
+  std::optional<Address> stepped_from;  // with ours only: the instruction
+  bool mid_syscall = false;   // stopped inside a system call: cannot be made to execute another
+  bool takes_signal = false;  // the stop is one that PTRACE_CONT can deliver a signal from
+  int signal = 0;             // delivered with the next resume
+  int sent_signal = 0;        // on its way from us by tgkill, to be delivered without a report
+  int stop_signal = 0;        // the program's own signal at this stop, not delivered yet
   TrapMask trap_mask;
   bool restarting = false;  // a system call was interrupted and the kernel will start it again
 

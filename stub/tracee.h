@@ -97,6 +97,10 @@ class Tracee {
   // `dispatch` as the above gave it, or {} to have none. False: not permitted.
   virtual bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) = 0;
 
+  // Calls push onto a second stack as well, which returns are compared with
+  // (Documentation/arch/x86/shstk.rst, Linux 6.6).
+  virtual bool has_shadow_stack(Tid tid) = 0;
+
   // Memory of a process, stopped or running. The number of bytes moved from the front: a short
   // count says where the fault is. Breakpoint bytes are not masked here.
   virtual std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) = 0;

@@ -299,6 +299,22 @@ class OneWord final : public x86::Memory {
 
 }  // namespace
 
+TEST_CASE("the trap flag is set by popf, iret and the return from a signal handler") {
+  struct Row {
+    std::vector<std::uint8_t> code;
+    bool behind, elsewhere;
+  };
+  for (const Row& row :
+       {Row{{0x9d}, true, true}, Row{{0x66, 0x9d}, true, true}, Row{{0x48, 0xcf}, true, true},
+        Row{{0x0f, 0x05}, false, true}, Row{{0x48, 0xcb}, false, false}, Row{{0x9c}, false, false},
+        Row{{0xc3}, false, false}, Row{{0x90}, false, false}}) {
+    const auto instruction = x86::decode(row.code, x86::Mode::amd64);
+    REQUIRE(instruction);
+    CHECK(x86::can_have_set_trap_flag(*instruction, true) == row.behind);
+    CHECK(x86::can_have_set_trap_flag(*instruction, false) == row.elsewhere);
+  }
+}
+
 TEST_CASE("in place: the tracer's trap flag is taken out of pushf's image and syscall's r11") {
   const std::array<std::uint8_t, 1> pushf{0x9c};
   const std::array<std::uint8_t, 2> push_word{0x66, 0x9c}, syscall{0x0f, 0x05}, nop{0x66, 0x90};

@@ -29,7 +29,8 @@ struct EndlessProgram : SelfProgram {
   std::size_t read(stub::Address from, std::span<std::byte> to) override {
     ++reads;
     const std::size_t size = SelfProgram::read(from, to);
-    if (auto* map = reinterpret_cast<link_map*>(to.data()); to.size() == 40 && map->l_next == nullptr)
+    if (auto* map = reinterpret_cast<link_map*>(to.data());
+        to.size() == 40 && map->l_next == nullptr)
       map->l_next = _r_debug.r_map;
     return size;
   }

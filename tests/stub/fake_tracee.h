@@ -161,6 +161,8 @@ class FakeTracee : public Tracee {
     const bool has_one = alive(tid) && at(tid).dispatch != SyscallDispatch();
     return has_one ? std::optional(at(tid).dispatch) : std::nullopt;
   }
+  bool shadow_stacks = false;
+  bool has_shadow_stack(Tid) override { return shadow_stacks; }
   bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) override;
   std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) override;
   std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) override;

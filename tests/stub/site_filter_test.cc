@@ -132,7 +132,7 @@ TEST_CASE("site_filter: strings") {
       {"**$rcx==\"hello world\"", "yes"}, {"0x10100==\"hello world\"", "yes"},
       {"65792==\"hello world\"", "yes"},  {"$rdi==\"\"", "no"},
       {"0x10200==\"\"", "yes"},           {"0x10200!=\"\"", "no"},
-      {"0x10ffd==\"end\"", "yes"},         {"0x10ffd^=\"end\"", "yes"},
+      {"0x10ffd==\"end\"", "yes"},        {"0x10ffd^=\"end\"", "yes"},
       {"0x11000==\"x\"", "error"},        {"*0x11000==\"x\"", "error"},
       {"*0x10200==\"x\"", "error"},       {"$rdi==\"hello world\" *$rdx+8==\"first\"", "no"},
   };

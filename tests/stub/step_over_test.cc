@@ -75,6 +75,25 @@ TEST_CASE("step_over: a system call that goes by its address stays at it") {
   CHECK(b.prepare(boost_site) == StepOutcome::boosted);
 }
 
+TEST_CASE("step_over: with a shadow stack, calls and returns are the processor's") {
+  Stepping s(push_site);
+  s.w.tracee.shadow_stacks = true;
+  CHECK(s.prepare(push_site) == StepOutcome::emulated);
+  const auto goes_in_place = [&](std::initializer_list<int> code) {
+    s.w.memory().put(text, code);
+    s.w.insert(text);
+    s.regs().rip = text.value();
+    const auto before = s.regs();
+    CHECK(s.prepare(text) == StepOutcome::in_place);
+    CHECK(s.regs() == before);
+    s.w.remove(text);
+  };
+  goes_in_place({0xc3});              // ret
+  goes_in_place({0xe8, 0, 1, 0, 0});  // call
+  goes_in_place({0xff, 0xd0});        // call *%rax
+  goes_in_place({0xff, 0x13});        // call *(%rbx)
+}
+
 TEST_CASE("step_over: a push that would fault is left to the processor") {
   Stepping s(push_site);
   s.w.memory().map(stack, 0x1000, true, false);

@@ -74,3 +74,25 @@ def long_int3(t):
     process.wait_exit()
     t.match(process.output(), "^handled=1, 0 bytes", "without us")
     t.equal(shown(t, "long", NEVER, 1), process.output(), "what it finds")
+
+
+@case(gdbserver="the flag is seen: the program traps for ever once it has restored it")
+def stepped_over_what_saves_the_flag(t):
+    """Steps over pushf and syscall, with no breakpoint near: the trap flag is in neither's copy."""
+    client = t.rsp(t.server("hits 1 1"), handshake=True)
+    client.query()
+    client.run_to("main")
+    code = client.register_value("rip")
+    thread = client.threads()[0]
+    # pushf; popf; data16 pushf; data16 popf; mov $39,%eax (getpid); syscall; nop
+    client.write_memory(code, bytes.fromhex("9c 9d 669c 669d b827000000 0f05 90"))
+    for length, size in ((1, 8), (1, 0), (2, 2), (2, 0), (5, 0), (2, 0)):
+        code += length
+        t.equal(client.resume(f"vCont;s:{thread}").pc, code, "where the step ends")
+        t.equal(client.register_value("eflags") & 0x100, 0, "TF in eflags")
+        if size:
+            flags = client.read_memory(client.register_value("rsp"), size)
+            t.equal(flags[1] & 1, 0, f"TF in {flags.hex()}")
+    t.equal(client.register_value("r11") & 0x100, 0, "TF in r11")
+    client.insert(code)
+    t.equal(client.resume().pc, code, "continued, it traps at the breakpoint and not before")
