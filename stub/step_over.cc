@@ -71,9 +71,9 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   if (regs.mode() != thread.process->space->mode) return in_place(site, "another code segment");
   if (may_be_watched(thread, site))
     return in_place(site, "a watchpoint may be on what it accesses");
-  if (const auto* instruction = instruction_of(site.plan); instruction != nullptr &&
-                                                           x86::uses_shadow_stack(*instruction) &&
-                                                           tracee_.has_shadow_stack(thread.tid))
+  const x86::Instruction* instruction = instruction_of(site.plan);
+  if (instruction != nullptr && x86::uses_shadow_stack(*instruction) &&
+      tracee_.has_shadow_stack(thread.tid))
     return in_place(site, "the thread has a shadow stack");
   // With the program's own trap flag set the processor has to execute the instruction, so that the
   // program gets its trap.
@@ -314,8 +314,7 @@ std::optional<StepOver::Left> StepOver::leave_slot(Thread& thread, const Address
 // not executed after all (arch/x86/kernel/step.c, enable_single_step). The program's own it is only
 // right behind an instruction that can have set it.
 void StepOver::hide_trap_flag(Thread& thread, Address from) {
-  constexpr std::uint64_t longest =
-      3;  // of those that save it, as compilers and libraries write them
+  constexpr std::uint64_t longest = 3;  // of those that save it, as they are usually written
   x86::GeneralRegisters& regs = *thread.general;
   const std::uint64_t length = regs.pc().value() - from.value();
   const bool shows = (regs.eflags & x86::trap_flag) != 0;
