@@ -68,7 +68,7 @@ def drain(client):
 def removed_and_inserted_while_running(t):
     """The breakpoint is put in, changed and taken out while four threads run through it: no thread
     is lost, and the server has counted as many hits as conditions were evaluated."""
-    client = started(t, "spin 4 1000")
+    client = started(t, "spin 4 4000")
     client.non_stop()
     client.ask("?")
     client.ask("vStopped")

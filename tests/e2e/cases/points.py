@@ -212,8 +212,8 @@ def commands_of_gdb(t):
     gdb.breakpoint("alpha")
     gdb.mi('-break-commands 1 "silent" "printf \\"i is %ld\\\\n\\", i" "continue"')
     gdb.resume()
-    t.wait_until(lambda: drain(gdb) and gdb.server.output().startswith("alpha=30"),
-                 "the program to end", 40)
+    t.wait_until(lambda: drain(gdb) and gdb.server.output().startswith("alpha=30") and
+                 "".join(gdb.console).count("i is ") >= 30, "the program to end", 40)
     t.equal("".join(gdb.console).count("i is "), 30, "lines printed")
 
 
