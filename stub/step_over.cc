@@ -119,8 +119,6 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
   for (int attempt = 0; attempt < 2; ++attempt) {
     slot = slot_for(thread, site, instruction, wanted);
     if (death_) return StepOutcome::gone;
-    if (slot == nullptr && in_restartable_sequence(thread, site.address))
-      return cannot_run(thread, site, Check::restartable);
     if (slot == nullptr) return in_place(site, "no slot can be had");
     const Check result = check(thread, site, *slot);
     if (result == Check::good) break;
@@ -185,7 +183,8 @@ StepOver::Check StepOver::check(Thread& thread, const Site& site, const Slot& sl
   const bool all = thread.rseq_area && tracee_.read_pieces(thread.process->pid, pieces);
   if (!all && !tracee_.read_pieces(thread.process->pid, std::span(pieces).first(2)))
     return slot_is_readable(thread, slot) ? Check::text_gone : Check::slot_gone;
-  if (covers(thread, Address(std::bit_cast<std::uint64_t>(sequence)), site.address))
+  const Address descriptor(std::bit_cast<std::uint64_t>(sequence));
+  if (descriptor != Address() && in_restartable_sequence(thread, descriptor, site.address))
     return Check::restartable;
   if (!is_as_planned(thread, site, std::span(text).first(site.length))) return Check::site_changed;
   if (!std::equal(code.begin(), code.begin() + slot.code.size, slot.code.bytes.begin()))
@@ -201,19 +200,7 @@ bool StepOver::slot_is_readable(const Thread& thread, const Slot& slot) {
 
 // A slot is outside the sequence's range, so the kernel would not see that it has to abort it
 // (rseq(2)). In place the thread is either aborted or executes the instruction; both are right.
-bool StepOver::in_restartable_sequence(Thread& thread, Address at) {
-  if (!thread.rseq_area) thread.rseq_area = tracee_.rseq_area(thread.tid);
-  if (!thread.rseq_area) return false;
-  std::uint64_t descriptor = 0;
-  const auto bytes = std::as_writable_bytes(std::span(&descriptor, 1));
-  const Address field = *thread.rseq_area + rseq_cs_offset;
-  return tracee_.read_memory(thread.process->pid, field, bytes) == bytes.size() &&
-         covers(thread, Address(descriptor), at);
-}
-
-// `descriptor`: of the sequence that the thread has begun, 0 if none.
-bool StepOver::covers(const Thread& thread, Address descriptor, Address at) {
-  if (descriptor == Address()) return false;
+bool StepOver::in_restartable_sequence(const Thread& thread, Address descriptor, Address at) {
   struct {  // struct rseq_cs of linux/rseq.h
     std::uint32_t version, flags;
     std::uint64_t start, length, abort;
@@ -270,8 +257,6 @@ std::optional<Address> StepOver::free_slot(Thread& thread, Address site, bool ne
   recycle(space);
   if (const auto place = space.areas.free_slot(site, near)) return place;
   if (space.area_refused || thread.cannot_map) return std::nullopt;
-  // A system call ends a restartable sequence to the kernel, which would not abort it any more.
-  if (in_restartable_sequence(thread, site)) return std::nullopt;
   const auto reach = near ? Reach::near : Reach::anywhere;
   const auto mapped = map_area(tracee_, space, thread, site, reach, death_);
   space.area_refused = !mapped && mapped.error().code == Errc::refused;

@@ -79,8 +79,7 @@ class StepOver {
   StepOutcome cannot_run(Thread& thread, Site& site, Check why);
   bool slot_is_readable(const Thread& thread, const Slot& slot);
   void repair_x87_pointer(const Thread& thread, const Slot& slot);
-  bool in_restartable_sequence(Thread& thread, Address at);
-  bool covers(const Thread& thread, Address descriptor, Address at);
+  bool in_restartable_sequence(const Thread& thread, Address descriptor, Address at);
 
   Tracee& tracee_;
   std::optional<WaitResult> death_;

@@ -110,7 +110,6 @@ class FakeTracee : public Tracee {
   bool text_is_fixed = true;
   // PTRACE_INTERRUPT is answered at once (else by interrupt_stop()).
   bool answers_interrupts = true;
-  std::optional<Address> registered_rseq_area;  // of all threads
   // Called after each successful resume; may stop the thread again.
   std::function<void(Tid, ResumeHow, int)> on_resume;
   // The calls that name a thread are counted; the one with this number finds it dying: `mortal`
@@ -156,7 +155,7 @@ class FakeTracee : public Tracee {
   bool signal_pending(Tid) override { return false; }
   Result<void> send_signal(Tid tid, int signal) override;
   std::optional<bool> shares_memory(Pid a, Pid b) override;
-  std::optional<Address> rseq_area(Tid) override { return registered_rseq_area; }
+  std::optional<Address> rseq_area(Tid) override { return std::nullopt; }
   bool suspend_seccomp(Tid, Lifetime, bool) override { return may_suspend_seccomp; }
   std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override {
     const bool has_one = alive(tid) && at(tid).dispatch != SyscallDispatch();

@@ -292,28 +292,6 @@ TEST_CASE("step_over: the text was unmapped, the area was not") {
   CHECK(s.w.space().areas.at(slot) != nullptr);
 }
 
-// The kernel aborts a sequence that was interrupted, as long as it has not seen the thread
-// elsewhere: not in a slot, and not in a system call that maps an area.
-TEST_CASE("step_over: in a restartable sequence") {
-  Stepping s(boost_site);
-  constexpr Address registered = stack, descriptor = stack + 0x40;
-  s.w.tracee.registered_rseq_area = registered;
-  s.w.memory().put(registered + 8, {0x40, 0xf0, 0x7f});   // the descriptor's address
-  s.w.memory().put(descriptor + 8, {0x00, 0x10, 0x40});   // start: text
-  s.w.memory().put(descriptor + 16, {0x20});              // length
-  s.w.memory().put(descriptor + 24, {0x80, 0x10, 0x40});  // abort handler: plain_code
-  const bool has_area = GENERATE(true, false);
-  CAPTURE(has_area);
-  if (!has_area) s.w.space().areas.clear();
-  const auto before = s.regs();
-  CHECK(s.prepare(boost_site) == StepOutcome::in_place);
-  CHECK(s.site(boost_site).statistics.in_place_because == "in a restartable sequence");
-  CHECK(s.regs() == before);
-  CHECK(s.w.tracee.calls.empty());
-  s.w.memory().put(descriptor + 16, {0x10});  // it ends in front of the site
-  if (has_area) CHECK(s.prepare(boost_site) == StepOutcome::boosted);
-}
-
 TEST_CASE("step_over: when slots run out, those of removed sites are used again") {
   Stepping s(boost_site);
   s.w.space().areas.clear();
