@@ -5,6 +5,11 @@
 // would come from an address the program does not expect. And the processor takes the instruction
 // for one of the thread's present code segment: with one for 32-bit code in a 64-bit program (Wine
 // again) it would be found at another address and mean something else.
+//
+// A thread in a restartable sequence (rseq(2)) is not in one any more to the kernel once it has
+// made a system call elsewhere, and would go on in the middle of it whatever has happened
+// meanwhile. So it gets the mark back: then the sequence is aborted when the thread runs again, as
+// after any stop.
 #include "stub/borrow_thread.h"
 
 #include <algorithm>
@@ -94,6 +99,28 @@ class SuspendedDispatch {
   bool is_off_ = false;
 };
 
+// The thread's mark, of what sequence it has begun, is as it was when this ends.
+class KeptSequence {
+ public:
+  KeptSequence(Tracee& tracee, const Thread& thread)
+      : tracee_(tracee), pid_(thread.process->pid), area_(tracee.rseq_area(thread.tid)) {
+    if (area_ && tracee_.read_memory(pid_, *area_ + rseq_cs_offset, mark_) != mark_.size())
+      area_.reset();
+  }
+  ~KeptSequence() {
+    if (area_ && mark_ != std::array<std::byte, 8>())
+      (void)tracee_.write_memory(pid_, *area_ + rseq_cs_offset, mark_);
+  }
+  KeptSequence(const KeptSequence&) = delete;
+  KeptSequence& operator=(const KeptSequence&) = delete;
+
+ private:
+  Tracee& tracee_;
+  Pid pid_;
+  std::optional<Address> area_;
+  std::array<std::byte, 8> mark_{};
+};
+
 }  // namespace
 
 Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& thread,
@@ -118,6 +145,7 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
   const SuspendedDispatch dispatch(tracee, thread.tid);
   if (!dispatch.is_off())
     return fail(Errc::unsupported, "The program takes system calls in hand that we would make");
+  const KeptSequence sequence(tracee, thread);
   RemoteSyscall remote(tracee, thread.tid, space.mode, *space.syscall_instruction);
   auto result = work(remote);
   death = remote.death();

@@ -60,9 +60,6 @@ std::uint64_t* general_register(x86::GeneralRegisters& regs, unsigned hardware_n
   return &(regs.*by_number[hardware_number & 15]);
 }
 
-// Of the field rseq_cs in struct rseq (linux/rseq.h): the descriptor of the sequence that runs.
-constexpr std::uint64_t rseq_cs_offset = 8;
-
 }  // namespace
 
 StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {

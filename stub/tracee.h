@@ -44,6 +44,9 @@ struct SyscallDispatch {
   bool operator==(const SyscallDispatch&) const = default;
 };
 
+// Of the field rseq_cs in struct rseq (linux/rseq.h).
+inline constexpr std::uint64_t rseq_cs_offset = 8;
+
 class Tracee {
  public:
   virtual ~Tracee() = default;
@@ -85,7 +88,8 @@ class Tracee {
   virtual Result<void> send_signal(Tid tid, int signal) = 0;  // tgkill(2)
   // Two processes run on the same memory (kcmp(2), KCMP_VM); nullopt: the kernel does not tell.
   virtual std::optional<bool> shares_memory(Pid a, Pid b) = 0;
-  // Where the thread has registered its restartable-sequences area (rseq(2)), if it has.
+  // Where the thread has registered its restartable-sequences area (struct rseq of linux/rseq.h),
+  // if it has; rseq_cs_offset in it is the address of what it has begun, or 0.
   virtual std::optional<Address> rseq_area(Tid tid) = 0;
   // Our options anew for a stopped thread, with PTRACE_O_SUSPEND_SECCOMP or without; false when
   // that is not permitted.

@@ -97,6 +97,8 @@ struct Mapping {
     }
     calls.push_back(number);
     thread.regs.rax = 0;
+    if (tracee.registered_rseq_area)
+      tracee.memory(pid).put(*tracee.registered_rseq_area + rseq_cs_offset, {0, 0});
     if (number == 9) {
       CHECK(thread.regs.rdx == 5);  // PROT_READ | PROT_EXEC
       tracee.memory(pid).map(Address(thread.regs.rdi), thread.regs.rsi, true, false);
@@ -214,6 +216,21 @@ TEST_CASE("mapping: a thread's system calls are not dispatched while it is borro
   m.run();
   CHECK_FALSE(m.calls.empty());
   CHECK(m.tracee.at(m.leader).dispatch == dispatched);
+}
+
+TEST_CASE("mapping: a thread in a restartable sequence is in it still when it has been borrowed") {
+  Mapping m;
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  const Address area = text + 0x800, mark = area + rseq_cs_offset;
+  m.tracee.registered_rseq_area = area;
+  m.tracee.memory(m.pid).put(mark, {0x34, 0x12});
+  m.run();
+  m.tracee.execute_int3(m.leader, boost_site);
+  REQUIRE(m.report().has_value());
+  m.run();
+  CHECK_FALSE(m.calls.empty());
+  CHECK(m.tracee.memory(m.pid).byte(mark) == 0x34);
+  CHECK(m.tracee.memory(m.pid).byte(mark + 1) == 0x12);
 }
 
 TEST_CASE("mapping: not by a thread whose dispatch could not be set up again, but by another") {

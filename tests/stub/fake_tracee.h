@@ -155,7 +155,8 @@ class FakeTracee : public Tracee {
   bool signal_pending(Tid) override { return false; }
   Result<void> send_signal(Tid tid, int signal) override;
   std::optional<bool> shares_memory(Pid a, Pid b) override;
-  std::optional<Address> rseq_area(Tid) override { return std::nullopt; }
+  std::optional<Address> registered_rseq_area;  // of all threads
+  std::optional<Address> rseq_area(Tid) override { return registered_rseq_area; }
   bool suspend_seccomp(Tid, Lifetime, bool) override { return may_suspend_seccomp; }
   std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override {
     const bool has_one = alive(tid) && at(tid).dispatch != SyscallDispatch();
