@@ -46,13 +46,14 @@ Result<x86::GeneralRegisters> registers_of(Tracee& tracee, const Thread& thread)
   return tracee.registers(thread.tid);
 }
 
-BorrowedEntry journalled(Tracee& tracee, Tid tid, const x86::GeneralRegisters& registers) {
+BorrowedEntry journalled(Tracee& tracee, Tid tid, const x86::GeneralRegisters& registers,
+                         const std::optional<SyscallDispatch>& dispatch) {
   const auto mask = tracee.signal_mask(tid);
   if (!mask) return BorrowedEntry();
   return BorrowedEntry({.tid = tid,
                         .registers = registers,
                         .signal_mask = *mask,
-                        .dispatch = tracee.syscall_dispatch(tid).value_or(SyscallDispatch())});
+                        .dispatch = dispatch.value_or(SyscallDispatch())});
 }
 
 // The thread's filter is off while this lives.
@@ -80,8 +81,8 @@ class SuspendedFilter {
 // forbidden where switching it off is not, so that comes first.
 class SuspendedDispatch {
  public:
-  SuspendedDispatch(Tracee& tracee, Tid tid)
-      : tracee_(tracee), tid_(tid), program_has_(tracee.syscall_dispatch(tid)) {
+  SuspendedDispatch(Tracee& tracee, Tid tid, const std::optional<SyscallDispatch>& program_has)
+      : tracee_(tracee), tid_(tid), program_has_(program_has) {
     is_off_ = !program_has_ || (tracee_.set_syscall_dispatch(tid_, *program_has_) &&
                                 tracee_.set_syscall_dispatch(tid_, SyscallDispatch()));
   }
@@ -141,8 +142,9 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
     if (!found) return tl::unexpected(found.error());
     space.syscall_instruction = *found;
   }
-  const auto entry = journalled(tracee, thread.tid, *registers);
-  const SuspendedDispatch dispatch(tracee, thread.tid);
+  const auto program_has = tracee.syscall_dispatch(thread.tid);
+  const auto entry = journalled(tracee, thread.tid, *registers, program_has);
+  const SuspendedDispatch dispatch(tracee, thread.tid, program_has);
   if (!dispatch.is_off())
     return fail(Errc::unsupported, "The program takes system calls in hand that we would make");
   const KeptSequence sequence(tracee, thread);

@@ -162,6 +162,10 @@ std::string thread_file(Tid tid, const char* name) {
   return fmt::format("/proc/{0}/task/{0}/{1}", raw(tid), name);
 }
 
+std::string thread_file(Pid pid, Tid tid, const char* name) {
+  return fmt::format("/proc/{}/task/{}/{}", raw(pid), raw(tid), name);
+}
+
 std::string process_file(Pid pid, const char* name) {
   return fmt::format("/proc/{}/{}", raw(pid), name);
 }
@@ -252,9 +256,7 @@ Result<Stat> read_stat(const std::string& path) {
 
 Result<Stat> stat(Tid tid) { return read_stat(thread_file(tid, "stat")); }
 
-Result<Stat> stat(Pid pid, Tid tid) {
-  return read_stat(fmt::format("/proc/{}/task/{}/stat", raw(pid), raw(tid)));
-}
+Result<Stat> stat(Pid pid, Tid tid) { return read_stat(thread_file(pid, tid, "stat")); }
 
 Result<int> core(Tid tid) { return stat(tid).map(&Stat::processor); }
 
@@ -284,7 +286,7 @@ Result<std::vector<int>> descriptors(Pid pid) {
 
 bool has_memory(Pid pid, Tid tid) {
   char target;
-  const std::string exe = fmt::format("/proc/{}/task/{}/exe", raw(pid), raw(tid));
+  const std::string exe = thread_file(pid, tid, "exe");
   return ::readlink(exe.c_str(), &target, sizeof target) >= 0 ||
          (errno != ENOENT && errno != ESRCH);
 }
@@ -298,7 +300,7 @@ Tid memory_thread(Pid pid) {
 }
 
 std::string memory_file(Pid pid, const char* name) {
-  return fmt::format("/proc/{}/task/{}/{}", raw(pid), raw(memory_thread(pid)), name);
+  return thread_file(pid, memory_thread(pid), name);
 }
 
 std::vector<Pid> processes() {
@@ -342,8 +344,9 @@ Result<std::vector<std::string>> cmdline(Pid pid) {
 }
 
 Result<std::string> executable(Pid pid) {
-  return read_link(memory_file(pid, "exe")).map([&](std::string name) {
-    const std::string root = read_link(memory_file(pid, "root")).value_or("/");
+  const Tid tid = memory_thread(pid);
+  return read_link(thread_file(pid, tid, "exe")).map([&](std::string name) {
+    const std::string root = read_link(thread_file(pid, tid, "root")).value_or("/");
     const bool below_root = root != "/" && name.starts_with(root + "/");
     return below_root ? name.substr(root.size()) : name;
   });

@@ -43,11 +43,10 @@ const x86::Instruction* instruction_of(const x86::StepPlan& plan) {
 
 // Whether the client may watch what we would access in place of the processor. (A slot that pushes
 // a return address does it by two stores: a trap between them is no state of the program's.)
-bool may_be_watched(const Thread& thread, const Site& site) {
+bool may_be_watched(const Thread& thread, const x86::Instruction& instruction) {
   const HardwarePoints& points = thread.process->space->hardware;
-  const x86::Instruction* instruction = points.empty() ? nullptr : instruction_of(site.plan);
-  if (instruction == nullptr) return false;
-  const auto word = x86::accessed_for_program(*instruction, *thread.general);
+  if (points.empty()) return false;
+  const auto word = x86::accessed_for_program(instruction, *thread.general);
   return points.watches(word.at, word.size);
 }
 
@@ -66,11 +65,11 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   x86::GeneralRegisters& regs = *thread.general;
   // The plan is for code of the process's own size. (Wine runs 32-bit code in a 64-bit process.)
   if (regs.mode() != thread.process->space->mode) return in_place(site, "another code segment");
-  if (may_be_watched(thread, site))
-    return in_place(site, "a watchpoint may be on what it accesses");
   const x86::Instruction* instruction = instruction_of(site.plan);
-  if (instruction != nullptr && x86::uses_shadow_stack(*instruction) &&
-      tracee_.has_shadow_stack(thread.tid))
+  if (instruction == nullptr) return in_place(site, site.plan.reason);
+  if (may_be_watched(thread, *instruction))
+    return in_place(site, "a watchpoint may be on what it accesses");
+  if (x86::uses_shadow_stack(*instruction) && tracee_.has_shadow_stack(thread.tid))
     return in_place(site, "the thread has a shadow stack");
   // With the program's own trap flag set the processor has to execute the instruction, so that the
   // program gets its trap.
@@ -83,12 +82,10 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
       thread.general_dirty = true;
       return StepOutcome::emulated;
     }
-    return enter_slot(thread, site, plan->instruction, must_stop || program_traps);
+    return enter_slot(thread, site, *instruction, must_stop || program_traps);
   }
-  if (const auto* plan = std::get_if<x86::Relocate>(&site.plan.how))
-    return enter_slot(thread, site, plan->instruction,
-                      must_stop || program_traps || plan->lane == x86::Lane::trap);
-  return in_place(site, site.plan.reason);
+  const bool ends_in_trap = site.plan.lane() == x86::Lane::trap;
+  return enter_slot(thread, site, *instruction, must_stop || program_traps || ends_in_trap);
 }
 
 StepOutcome StepOver::in_place(Site& site, std::string_view because) {
