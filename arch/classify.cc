@@ -47,13 +47,11 @@ constexpr Row rows[] = {
     {Kind::repeated_loop, Lane::trap, "relative jump, condition depends on the processor"},
 
     // A copy would push the slot's address. If emulation refuses, a push in the slot takes the
-    // fault or extends the stack.  // "emulate: call"
+    // fault or extends the stack; a target in memory is loaded there by the processor, with all the
+    // faults of a read.  // "emulate: call", "emulate: call *mem", "relocate: call *mem"
     {Kind::call, Lane::emulate, "pushes its own address"},
     {Kind::call_register, Lane::emulate, "pushes its own address, target read before the push"},
-
-    // The target is read before the push and with all the faults of a read: the slot loads it into
-    // a scratch register, the rest is done at the trap.  // "relocate: call *mem"
-    {Kind::call_memory, Lane::trap, "pushes its own address, target in memory"},
+    {Kind::call_memory, Lane::emulate, "pushes its own address, target in memory"},
 
     // Need no slot when done here, and a copy works as fallback.  // "emulate: ret"
     {Kind::jump_register, Lane::emulate, "indirect jump"},

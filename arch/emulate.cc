@@ -1,14 +1,16 @@
 // Branches and a few stack operations done on the registers, without a slot.
 //
 // These are the instructions that name or store their own address, so that a copy elsewhere would
-// have to be corrected, and that are at most one memory access away from being a change of
-// registers. They are also what breakpoints sit on: the first instruction of a function (push,
-// endbr), its end (ret), loops (jcc).
+// have to be corrected, and that are a memory access or two away from being a change of registers.
+// They are also what breakpoints sit on: the first instruction of a function (push, endbr), its end
+// (ret), loops (jcc), calls (`call *x(%rip)` into a library, `call *8(%rax)` of a virtual
+// function).
 //
 // Emulation may not be wrong, so it refuses when the processor might do something that is not
 // described here: an access that fails or spans two pages, a target that is no canonical address
-// (the fault is raised at the branch itself, with nothing pushed), alignment checking, segments
-// with a base. Then the real instruction runs, in a slot, and faults by itself.
+// (the fault is raised at the branch itself, with nothing pushed), alignment checking, i386
+// segments that are not flat. Nothing is written before all else is known. Then the real
+// instruction runs, in a slot, and faults by itself.
 //
 // A thread with a user shadow stack (CET, Linux 6.6) is beyond this: calls and returns done here
 // leave it behind. Such a thread has its calls and returns executed in place (step_over.cc).
@@ -112,18 +114,18 @@ class Machine {
     return jump(target) && push(return_address);
   }
 
+  bool call_memory() {
+    const auto operand = effective_address(instruction_, site_, regs_);
+    if (!operand) return false;
+    const auto target = load(operand->value());
+    return target && call(*target);
+  }
+
   bool ret() {
-    std::array<std::uint8_t, 8> bytes{};
-    const std::uint64_t from = truncated(regs_.rsp);
-    if (!may_access(regs_, instruction_.mode, from) ||
-        !memory_.read(Address(from), std::span(bytes).first(word()))) {
-      return false;
-    }
-    std::uint64_t target = 0;
-    std::memcpy(&target, bytes.data(), sizeof target);
+    const auto target = load(truncated(regs_.rsp));
     const std::uint64_t extra = static_cast<std::uint16_t>(instruction_.immediate);
     regs_.rsp = truncated(regs_.rsp + word() + extra);
-    return jump(Address(target));
+    return target && jump(*target);
   }
 
   bool count_jump() {
@@ -157,7 +159,18 @@ class Machine {
   }
 
  private:
-  bool wide() const { return instruction_.mode == Mode::amd64; }
+  // A branch target in memory.
+  std::optional<Address> load(std::uint64_t from) {
+    std::array<std::uint8_t, 8> bytes{};
+    if (!may_access(regs_, instruction_.mode, from) ||
+        !memory_.read(Address(from), std::span(bytes).first(word()))) {
+      return std::nullopt;
+    }
+    std::uint64_t target = 0;
+    std::memcpy(&target, bytes.data(), sizeof target);
+    return Address(target);
+  }
+
   std::size_t word() const { return word_size(instruction_.mode); }
   std::uint64_t truncated(std::uint64_t value) const {
     return x86::truncated(value, instruction_.mode);
@@ -183,6 +196,8 @@ bool execute(const Instruction& instruction, Machine& machine, Address site) {
       return machine.call(instruction.branch_target(site));
     case Kind::call_register:
       return machine.call(Address(machine.operand(instruction.rm_register)));
+    case Kind::call_memory:
+      return machine.call_memory();
     case Kind::jump_register:
       return machine.jump(Address(machine.operand(instruction.rm_register)));
     case Kind::near_return:
@@ -198,7 +213,7 @@ bool execute(const Instruction& instruction, Machine& machine, Address site) {
 
 }  // namespace
 
-StackWord accessed_for_program(const Instruction& instruction, const GeneralRegisters& regs) {
+Word stack_word(const Instruction& instruction, const GeneralRegisters& regs) {
   const std::uint8_t word = word_size(instruction.mode);
   switch (instruction.kind) {
     case Kind::call:
@@ -211,6 +226,12 @@ StackWord accessed_for_program(const Instruction& instruction, const GeneralRegi
     default:
       return {};
   }
+}
+
+Word emulated_operand(const Instruction& instruction, Address site, const GeneralRegisters& regs) {
+  if (instruction.kind != Kind::call_memory) return {};
+  const auto operand = effective_address(instruction, site, regs);
+  return operand ? Word{*operand, word_size(instruction.mode)} : Word{};
 }
 
 bool emulate(const Emulate& plan, Address site, GeneralRegisters& regs, Memory& memory) {

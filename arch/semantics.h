@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "arch/address.h"
 #include "arch/instruction.h"
@@ -38,6 +39,12 @@ constexpr bool in_reach(Address from, Address to) {
 
 // `condition` is the low four bits of a jcc, setcc or cmovcc opcode (SDM vol. 1, appendix B).
 bool condition_holds(std::uint8_t condition, std::uint64_t eflags);
+
+// The linear address of the operand that ModRM gives an instruction with legacy encoding; not
+// looked at for being canonical or mapped. nullopt: only the processor can tell (16-bit addresses,
+// segments whose base or limit is unknown).
+std::optional<Address> effective_address(const Instruction& instruction, Address site,
+                                         const GeneralRegisters& regs);
 
 // Pushes a word of the mode's size. False, with nothing changed, when the processor's push may
 // fault or when only the processor can tell.

@@ -22,7 +22,7 @@ namespace x86 {
 enum class Lane : std::uint8_t { emulate, boost, trap, in_place };
 std::string_view name(Lane lane);  // "emulate", "boost", "trap", "in place"
 
-// No slot: the effect is applied to the registers (and, for push/call/ret, one memory access).
+// No slot: the effect is applied to the registers (and, for push/call/ret, to a word of memory).
 struct Emulate {
   Instruction instruction;
 };
@@ -147,13 +147,17 @@ void hide_trap_flag(const Instruction& instruction, GeneralRegisters& regs, Memo
 // Whether the trap flag that is set after the instruction was executed can be its doing.
 bool can_have_set_trap_flag(const Instruction& instruction, bool went_on_behind);
 
-// The word of the stack that emulate() or canonical() reads or writes in place of the processor,
-// whose debug registers do not see it. Size 0: none.
-struct StackWord {
+// The words that are accessed in place of the processor, whose debug registers do not see it. Size
+// 0: none.
+struct Word {
   Address at;
   std::uint8_t size = 0;  // bytes
 };
-StackWord accessed_for_program(const Instruction& instruction, const GeneralRegisters& regs);
+// Of the stack, read or written by emulate() or canonical().
+Word stack_word(const Instruction& instruction, const GeneralRegisters& regs);
+// The operand of a `call *mem` at `site`, read by emulate() alone: in a slot the processor reads
+// it.
+Word emulated_operand(const Instruction& instruction, Address site, const GeneralRegisters& regs);
 
 // What range stepping and the stub's own analysis need to know of an instruction.
 bool is_syscall(const Instruction& instruction);

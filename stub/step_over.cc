@@ -46,7 +46,16 @@ const x86::Instruction* instruction_of(const x86::StepPlan& plan) {
 bool may_be_watched(const Thread& thread, const x86::Instruction& instruction) {
   const HardwarePoints& points = thread.process->space->hardware;
   if (points.empty()) return false;
-  const auto word = x86::accessed_for_program(instruction, *thread.general);
+  const auto word = x86::stack_word(instruction, *thread.general);
+  return points.watches(word.at, word.size);
+}
+
+// Likewise of a word that is left to a slot then, where the processor reads it.
+bool reads_watched_operand(const Thread& thread, const x86::Instruction& instruction,
+                           Address site) {
+  const HardwarePoints& points = thread.process->space->hardware;
+  if (points.empty()) return false;
+  const auto word = x86::emulated_operand(instruction, site, *thread.general);
   return points.watches(word.at, word.size);
 }
 
@@ -78,7 +87,8 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
     const Check text = check_text(thread, site);
     if (text != Check::good) return cannot_run(thread, site, text);
     InferiorMemory memory(tracee_, thread);
-    if (!program_traps && x86::emulate(*plan, site.address, regs, memory)) {
+    const bool to_slot = program_traps || reads_watched_operand(thread, *instruction, site.address);
+    if (!to_slot && x86::emulate(*plan, site.address, regs, memory)) {
       thread.general_dirty = true;
       return StepOutcome::emulated;
     }

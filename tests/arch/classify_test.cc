@@ -22,7 +22,7 @@ TEST_CASE("classify: every kind has its lane") {
       {"f2 e1 00", Lane::trap},
       {"e8 00 00 00 00", Lane::emulate},
       {"ff d0", Lane::emulate},
-      {"ff 10", Lane::trap},
+      {"ff 10", Lane::emulate},
       {"ff e0", Lane::emulate},
       {"ff 20", Lane::boost},
       {"c3", Lane::emulate},

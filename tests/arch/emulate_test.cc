@@ -171,6 +171,98 @@ TEST_CASE("emulate: call") {
   CHECK(narrow.memory.word(0xffff'd000 - 8, 4) == 0x1111'1111);
 }
 
+TEST_CASE("emulate: call *mem") {
+  constexpr std::uint64_t low = 0x1'0000, high = 0x7000'0000'0000;
+  const struct {
+    std::string_view bytes;
+    std::uint64_t operand;
+  } rows[] = {
+      {"ff 15 ea 00 00 00", 0x40'10f0},          // call *0xff4(%rip)
+      {"41 ff 15 e9 00 00 00", 0x40'10f0},       // REX.B does not count
+      {"67 ff 15 e9 00 00 00", 0x40'10f0},       // (%eip)
+      {"66 48 ff 15 e8 00 00 00", 0x40'10f0},    // data16 rex.W
+      {"ff 10", low},                            // (%rax)
+      {"ff 50 f8", low - 8},                     // -8(%rax)
+      {"ff 90 00 10 00 00", low + 0x1000},       // 0x1000(%rax)
+      {"41 ff 10", low + 0x80},                  // (%r8)
+      {"41 ff 55 00", low + 0x280},              // 0(%r13)
+      {"ff 14 24", stack},                       // (%rsp)
+      {"ff 54 24 08", stack + 8},                // 8(%rsp)
+      {"ff 54 24 f8", stack - 8},                // -8(%rsp), where the return address goes
+      {"41 ff 14 24", low + 0x180},              // (%r12)
+      {"ff 14 c8", low + 8 * 3},                 // (%rax,%rcx,8)
+      {"42 ff 14 20", low + low + 0x180},        // (%rax,%r12)
+      {"42 ff 14 60", low + 2 * (low + 0x180)},  // (%rax,%r12,2)
+      {"ff 14 cd 00 02 00 00", 0x200 + 8 * 3},   // 0x200(,%rcx,8)
+      {"43 ff 14 cd 00 02 00 00", 0x200 + 8 * (low + 0x100)},  // 0x200(,%r9,8)
+      {"ff 14 25 00 80 00 00", 0x8000},                        // 0x8000
+      {"ff 12", high},                                         // (%rdx)
+      {"67 ff 10", low},                                       // (%eax)
+      {"67 ff 53 10", 0x10},                       // 0x10(%ebx), whose upper half does not count
+      {"67 ff 57 f0", 0xffff'fff0},                // -0x10(%edi)
+      {"64 ff 14 25 10 00 00 00", high + 0x1010},  // %fs:0x10
+      {"65 ff 10", high + 0x2000 + low},           // %gs:(%rax)
+      {"64 67 ff 57 f0", high + 0x1000 + 0xffff'fff0},
+      {"3e 2e 2e ff 10", 0},  // two segments
+      {"3e 3e ff 10", low},
+      {"2e ff 54 24 08", stack + 8},
+  };
+  for (const auto& row : rows) {
+    INFO(row.bytes);
+    Run run;
+    run.regs.rax = low, run.regs.rcx = 3, run.regs.rdx = high, run.regs.rdi = 0;
+    run.regs.rbx = 0xffff'ffff'0000'0000;
+    run.regs.r8 = low + 0x80, run.regs.r9 = low + 0x100, run.regs.r12 = low + 0x180;
+    run.regs.r13 = low + 0x280;
+    run.regs.fs_base = high + 0x1000, run.regs.gs_base = high + 0x2000;
+    if (row.operand != 0) run.memory.set_word(row.operand, 0x1234'5678'9abc);
+    auto expected = run.regs;
+    const auto word = emulated_operand(decoded(row.bytes), site, run.regs);
+    CHECK(word.at == Address(row.operand));
+    CHECK(int{word.size} == (row.operand != 0 ? 8 : 0));
+    run(row.bytes);
+    CHECK(run.done == (row.operand != 0));
+    if (!run.done) continue;
+    expected.rip = 0x1234'5678'9abc;
+    expected.rsp -= 8;
+    CHECK(run.regs == expected);
+    CHECK(run.memory.word(stack - 8) == site.value() + code(row.bytes).size());
+  }
+}
+
+TEST_CASE("emulate: i386 call *mem") {
+  constexpr std::uint64_t stack32 = 0xffff'd000;
+  const struct {
+    std::string_view bytes;
+    std::uint64_t operand;  // 0: refused
+  } rows[] = {
+      {"ff 10", 0x1'0000},               // (%eax)
+      {"ff 15 00 80 00 00", 0x8000},     // 0x8000
+      {"ff 14 8d 00 80 00 00", 0x800c},  // 0x8000(,%ecx,4)
+      {"ff 53 20", 0x10},                // 0x20(%ebx), wraps
+      {"ff 54 24 fc", stack32 - 4},      // -4(%esp)
+      {"3e ff 10", 0x1'0000},            // %ds:(%eax)
+      {"65 ff 15 10 00 00 00", 0},       // %gs:0x10: may have a limit
+      {"2e ff 10", 0},                   // %cs:(%eax)
+      {"67 ff 17", 0},                   // (%bx)
+  };
+  for (const auto& row : rows) {
+    INFO(row.bytes);
+    Run run(Mode::i386);
+    run.regs.rax = 0x1'0000, run.regs.rcx = 3, run.regs.rbx = 0xffff'fff0;
+    run.regs.ds = 0x2b;
+    run.regs.gs_base = 0x1000;
+    run.memory.map(0, 0x2000);
+    if (row.operand != 0) run.memory.set_word(row.operand, 0x8765'4321, 4);
+    run(row.bytes);
+    CHECK(run.done == (row.operand != 0));
+    if (!run.done) continue;
+    CHECK(run.regs.rip == 0x8765'4321);
+    CHECK(run.regs.rsp == stack32 - 4);
+    CHECK(run.memory.word(stack32 - 4, 4) == site.value() + code(row.bytes).size());
+  }
+}
+
 TEST_CASE("emulate: ret") {
   Run run;
   run.memory.set_word(stack, 0x5000);
@@ -247,12 +339,12 @@ TEST_CASE("emulate: the word of the stack that is accessed for the program") {
   regs.rsp = 0x7000;
   for (const auto& row : rows) {
     INFO(row.bytes);
-    const auto word = accessed_for_program(decoded(row.bytes), regs);
+    const auto word = stack_word(decoded(row.bytes), regs);
     CHECK(word.at == Address(row.at));
     CHECK(int{word.size} == row.size);
   }
   regs.rsp = 2;
-  const auto wrapped = accessed_for_program(decoded("55", Mode::i386), regs);
+  const auto wrapped = stack_word(decoded("55", Mode::i386), regs);
   CHECK(wrapped.at == Address(0xffff'fffe));
   CHECK(int{wrapped.size} == 4);
 }
@@ -281,6 +373,26 @@ TEST_CASE("emulate: refuses what the processor might fault on") {
   refused("ff e0", bad_rax);
   refused("ff d0", bad_rax);
   refused("c3", [](Run& run) { run.memory.set_word(stack, 0xffff'0000'0000'0000); });
+  // call *mem: an operand that is not there or crosses a page, a bad target, no room for the push
+  refused("ff 10", [](Run& run) { run.regs.rax = 0x5000; });
+  refused("ff 10", [](Run& run) {
+    run.regs.rax = 0x5ffc;
+    run.memory.map(0x5000, 0x2000);
+  });
+  refused("ff 14 24", [](Run& run) { run.memory.set_word(stack, 0x8000'0000'0000); });
+  refused("ff 10", [](Run& run) {
+    run.memory.bytes.clear();
+    run.regs.rax = 0x5000;
+    run.memory.map(0x5000, 8);
+  });
+  refused("ff 10", [](Run& run) {
+    run.memory.map(0x5000, 16);
+    run.regs.rax = 0x5001;
+    run.regs.eflags |= 1u << 18;
+  });
+  refused(
+      "ff 10", [](Run& run) { run.memory.map(run.regs.rax = 0x5000, 8), run.regs.ds = 0x7; },
+      Mode::i386);
   // alignment checking
   refused("55", [](Run& run) { run.regs.eflags |= 1u << 18, run.regs.rsp -= 1; });
   // a stack segment with a base, a code segment that is not the kernel's

@@ -63,6 +63,23 @@ def watched_elsewhere(t):
 
 
 @case()
+def watched_operand(t):
+    """A watchpoint on what an indirect call reads, with a breakpoint on the call: nobody is stopped."""
+    client = started(t, "stacked", "stacked")
+    operand = client.address("pointer")
+    client.insert(client.address("site_call_memory"), rest=NEVER)
+    client.insert(operand, kind=8, type_=4)
+    stop = client.resume()
+    kind = "watch" if t.on_gdbserver else "awatch"
+    t.check(kind in stop, repr(stop))
+    t.equal((int(stop[kind], 16), stop.pc), (operand, client.address("target")), "what was read")
+    if not t.on_gdbserver:
+        t.check("in place" not in client.monitor("sites")[0], client.monitor("sites")[0])
+    client.remove(operand, kind=8, type_=4)
+    runs_as_bare(t, client, "stacked")
+
+
+@case()
 def code_of_another_size(t):
     """32-bit code in a 64-bit process: the bytes mean something else there."""
     client = started(t, "segments")
