@@ -241,6 +241,8 @@ void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slo
   if (facts.si_code != trap_int3 || was_in_slot || thread.own_memory) return;
   const Address at = thread.general->pc() - 1;
   AddressSpace& space = *thread.process->space;
+  // An int3 of the program's own under the site: ours was lifted.
+  if (facts.in_place_step && at == space.in_place.lifted_site) return;
   if (const Site* site = space.sites.find(at)) {
     facts.site = SiteAt::ours;
     facts.site_for_client = site->client;

@@ -76,6 +76,13 @@ TEST_CASE("in place: what may come instead of the step's end") {
     CHECK(w.memory().byte(in_place_site) == 0xcc);
     CHECK(w.pc(1) == in_place_site.value());
   }
+  SECTION("an int3 of the program's own, which was under ours") {
+    w.at(1).regs.rip = in_place_site.value() + 1;
+    w.tracee.trap(w.t(1), si_kernel);
+    CHECK(w.report() == "1 signal 5");
+    CHECK(w.pc(1) == in_place_site.value() + 1);
+    stop_others_resumed();
+  }
   SECTION("an interrupt before the instruction: once more") {
     w.tracee.interrupt_stop(w.t(1));
     CHECK(w.reports() == "nothing");
