@@ -4,16 +4,16 @@
 // PTRACE_INTERRUPT stops it without a signal that anybody could see or lose, and group-stops can be
 // listened to (ptrace(2), "PTRACE_SEIZE", "Group-stop").
 //
-// Memory is copied by process_vm_readv: one system call whatever the length, no file handle. What
-// it cannot read (PROT_NONE and execute-only pages, which the ptrace rules allow a debugger to see)
-// goes through /proc/PID/mem, whose accesses use FOLL_FORCE; writes always go there, for the same
-// reason: text is not writable for the program itself. Reads of a page at most are tried there
-// first: it copies by way of a page of the kernel's instead of pinning the program's (1.2 us
-// against 1.6 us for any of these lengths). Both return short counts at the first page that cannot
-// be had, which is exactly the partial result that our callers promise. A leader that has ended
-// before the other threads has no memory any more (proc_fs.cc): process_vm_readv knows no such
-// process then, and a handle opened by its name holds nothing. Both are seen when they are used, so
-// a living leader costs no question.
+// Memory is copied through /proc/PID/mem, whose accesses use FOLL_FORCE: a debugger may see
+// PROT_NONE and execute-only pages, and text is not writable for the program itself. It returns a
+// short count at the first page that cannot be had, which is exactly the partial result that our
+// callers promise. process_vm_readv is no faster for a page (1.6 us against 1.2 us; a fifth for a
+// megabyte) and waits for a page that a userfaultfd of the program's is to fill (mm/gup.c,
+// FOLL_UNLOCKABLE): for ever, if that is the work of a thread which is stopped. It is left for the
+// few bytes where the program's own rights count (what an emulated instruction accesses), and for
+// text and slots in one call. A leader that has ended before the other threads has no memory any
+// more (proc_fs.cc): process_vm_readv knows no such process then, and a handle opened by its name
+// holds nothing. Both are seen when they are used, so a living leader costs no question.
 #include "stub/linux_tracee.h"
 
 #include "stub/guardian.h"
@@ -58,8 +58,6 @@ constexpr long trace_options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTR
 long options_for(Lifetime lifetime) {
   return trace_options | (lifetime == Lifetime::exit_kill ? PTRACE_O_EXITKILL : 0);
 }
-
-constexpr std::size_t little = 4096;  // bytes to be read
 
 // The kernel's signal set is 64 bits; glibc's sigset_t is larger.
 constexpr std::size_t kernel_sigset_size = 8;
@@ -399,17 +397,6 @@ ssize_t LinuxTracee::by_thread(Pid pid, Call call) {
 
 std::size_t LinuxTracee::read_memory(Pid pid, Address from, std::span<std::byte> to) {
   to = to.first(clip(from, to.size()));
-  if (to.size() <= little && read_by_handle(pid, from, to) == to.size()) return to.size();
-  iovec local{to.data(), to.size()};
-  iovec remote{reinterpret_cast<void*>(from.value()), to.size()};
-  const ssize_t fast =
-      by_thread(pid, [&](pid_t tid) { return process_vm_readv(tid, &local, 1, &remote, 1, 0); });
-  const std::size_t got = fast > 0 ? static_cast<std::size_t>(fast) : 0;
-  if (got == to.size()) return got;
-  return got + read_by_handle(pid, from + got, to.subspan(got));
-}
-
-std::size_t LinuxTracee::read_by_handle(Pid pid, Address from, std::span<std::byte> to) {
   return by_handle(pid, to.size(), [&](int fd, std::size_t done) {
     return pread(fd, to.data() + done, to.size() - done, static_cast<off_t>(from.value() + done));
   });

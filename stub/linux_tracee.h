@@ -71,7 +71,6 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   template <class Call>
   ssize_t by_thread(Pid pid, Call call);
   bool open_handle(Pid pid, Memory& memory);
-  std::size_t read_by_handle(Pid pid, Address from, std::span<std::byte> to);
 
   WaitQueue statuses_{*this};
   std::map<Pid, Memory> memories_;

@@ -13,23 +13,44 @@ namespace {
 
 // The inferior's memory as an emulated instruction accesses it: with the program's own rights, so
 // that what would fault in place is left to the real instruction in a slot, which does fault.
+//
+// Such an access waits for a page that the program itself has to fill (userfaultfd), and below a
+// stack that has to grow it fails with a stack dump in the kernel's log (mm/gup.c, gup_vma_lookup).
+// So where another page is accessed than the last time, it is looked at in the debugger's way
+// first, which fails at once for the one and lets the other grow (mm/memory.c, access_remote_vm).
 class InferiorMemory final : public x86::Memory {
  public:
-  InferiorMemory(Tracee& tracee, const Thread& thread)
-      : tracee_(tracee), pid_(thread.process->pid), sites_(thread.process->space->sites) {}
+  InferiorMemory(Tracee& tracee, Thread& thread)
+      : tracee_(tracee),
+        thread_(thread),
+        pid_(thread.process->pid),
+        sites_(thread.process->space->sites) {}
 
   bool read(Address from, std::span<std::uint8_t> to) override {
     const auto bytes = std::as_writable_bytes(to);
+    if (!is_there(from, thread_.page_read)) return false;
     if (!tracee_.read_as_program(pid_, from, bytes)) return false;
     sites_.mask(from, bytes);
     return true;
   }
   bool write(Address to, std::span<const std::uint8_t> from) override {
-    return tracee_.write_as_program(pid_, to, std::as_bytes(from));
+    return is_there(to, thread_.page_written) &&
+           tracee_.write_as_program(pid_, to, std::as_bytes(from));
   }
 
  private:
+  bool is_there(Address at, Address& last_page) {
+    constexpr std::uint64_t page_size = 4096;
+    const Address page(at.value() & ~(page_size - 1));
+    if (page == last_page) return true;
+    std::byte byte{};
+    if (tracee_.read_memory(pid_, at, {&byte, 1}) != 1) return false;
+    last_page = page;
+    return true;
+  }
+
   Tracee& tracee_;
+  Thread& thread_;
   Pid pid_;
   const BreakpointTable& sites_;
 };

@@ -94,6 +94,7 @@ struct Thread {
   // interrupted system call is about to restart. A hit in exactly such a state is not a new one.
   std::vector<x86::GeneralRegisters> passed_states;
   std::optional<Address> rseq_area;  // once known; a thread keeps its area for life
+  Address page_read, page_written;   // where an emulated instruction of its accessed memory last
   bool cannot_map = false;           // its system calls are filtered or dispatched, and not ours
   std::uint64_t seen_epoch = 0;      // of the last stop: it was outside all slots then
 

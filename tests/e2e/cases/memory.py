@@ -3,7 +3,7 @@
 import os
 import re
 
-from harness import BOTH, NEVER, case, procfs
+from harness import BOTH, NEVER, Skip, case, procfs
 
 PAGE = 4096
 
@@ -50,6 +50,40 @@ def protected_pages(t):
     stop = client.resume()
     t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
     t.match(client.server.output(), "edge=66 read_only=77 ", "what the program saw")
+
+
+def started_absent(t):
+    client = t.rsp(t.server("absent"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    absent = pointer(client, "absent")
+    if absent == 0:
+        raise Skip("userfaultfd(2) is not for this user")
+    return client, absent
+
+
+@case(timeout=20)
+def pages_that_the_program_fills(t):
+    """Pages that a stopped thread is to fill (userfaultfd) cannot be read, and nobody waits for them."""
+    client, absent = started_absent(t)
+    t.equal(client.ask(f"m{absent + PAGE - 4:x},8"), "07" * 4, "up to the first absent page")
+    client.expect(f"m{absent + PAGE:x},8", "E01")
+    t.equal(client.ask(f"m{absent + PAGE - 4:x},10000"), "07" * 4, "the same, 64 KiB of it")
+    client.expect(f"M{absent + PAGE:x},1:01", "E01")
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.match(client.server.output(), "sum 560", "its output")
+
+
+@case(timeout=20, gdbserver="has no breakpoint conditions")
+def pushes_into_pages_that_the_program_fills(t):
+    """The thread that fills them has a breakpoint on its way, too."""
+    client, _ = started_absent(t)
+    for name in ("site_push", "site_call", "filling"):
+        client.insert(client.address(name), rest=NEVER)
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.match(client.server.output(), "sum 560", "its output")
 
 
 @case()
