@@ -23,6 +23,8 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -39,6 +41,7 @@
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <vector>
 
 namespace stub {
 namespace {
@@ -330,6 +333,20 @@ bool LinuxTracee::set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch)
   return request(set_config, tid, sizeof config, pointer(config),
                  "PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG")
       .has_value();
+}
+
+// PTRACE_SECCOMP_GET_FILTER of linux/ptrace.h: without a buffer it tells the length. Classic BPF
+// reaches the call's data by absolute loads alone (kernel/seccomp.c, seccomp_check_filter).
+std::optional<bool> LinuxTracee::filter_reads_address(Tid tid, unsigned number) {
+  constexpr auto get_filter = static_cast<__ptrace_request>(0x420c);
+  const long length = ptrace(get_filter, raw(tid), number, nullptr);
+  if (length <= 0) return std::nullopt;
+  std::vector<sock_filter> program(static_cast<std::size_t>(length));
+  if (ptrace(get_filter, raw(tid), number, program.data()) != length) return std::nullopt;
+  constexpr std::uint32_t first = offsetof(seccomp_data, instruction_pointer);
+  return std::ranges::any_of(program, [](const sock_filter& each) {
+    return each.code == (BPF_LD | BPF_W | BPF_ABS) && each.k >= first && each.k < first + 8;
+  });
 }
 
 // The processors that have them are new, and the others need not be asked at each call and return.

@@ -47,6 +47,7 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   bool suspend_seccomp(Tid tid, Lifetime lifetime, bool suspended) override;
   std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override;
   bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) override;
+  std::optional<bool> filter_reads_address(Tid tid, unsigned number) override;
   bool has_shadow_stack(Tid tid) override;
 
   std::size_t read_memory(Pid pid, Address from, std::span<std::byte> to) override;

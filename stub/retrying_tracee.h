@@ -83,6 +83,9 @@ class RetryingTracee final : public Tracee {
   std::optional<SyscallDispatch> syscall_dispatch(Tid tid) override {
     return inner_.syscall_dispatch(tid);
   }
+  std::optional<bool> filter_reads_address(Tid tid, unsigned number) override {
+    return inner_.filter_reads_address(tid, number);
+  }
   bool has_shadow_stack(Tid tid) override { return inner_.has_shadow_stack(tid); }
   bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) override {
     return inner_.set_syscall_dispatch(tid, dispatch) || inner_.set_syscall_dispatch(tid, dispatch);

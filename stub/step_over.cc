@@ -124,6 +124,15 @@ StepOutcome StepOver::in_place(Site& site, std::string_view because) {
   return StepOutcome::in_place;
 }
 
+// Filters are never taken away, so each is looked at once.
+bool StepOver::filters_by_address(Thread& thread) {
+  while (const auto reads = tracee_.filter_reads_address(thread.tid, thread.filters_seen)) {
+    ++thread.filters_seen;
+    thread.filters_by_address = thread.filters_by_address || *reads;
+  }
+  return thread.filters_by_address;
+}
+
 // What becomes of a step whose plan is not for what is there now.
 StepOutcome StepOver::cannot_run(Thread& thread, Site& site, Check why) {
   AddressSpace& space = *thread.process->space;
@@ -138,6 +147,8 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
                                  bool must_stop) {
   if (x86::is_syscall(instruction) && tracee_.syscall_dispatch(thread.tid))
     return in_place(site, "the program's system calls go by their addresses");
+  if (x86::is_syscall(instruction) && filters_by_address(thread))
+    return in_place(site, "a seccomp filter looks at where system calls come from");
   const auto wanted = must_stop ? x86::Ending::trap : x86::Ending::jump_back;
   Slot* slot = nullptr;
   // Twice: the area may turn out to have been unmapped by the program.

@@ -57,6 +57,7 @@ class StepOver {
 
  private:
   StepOutcome in_place(Site& site, std::string_view because);
+  bool filters_by_address(Thread& thread);
   StepOutcome enter_slot(Thread& thread, Site& site, const x86::Instruction& instruction,
                          bool must_stop);
   Slot* slot_for(Thread& thread, Site& site, const x86::Instruction& instruction,

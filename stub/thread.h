@@ -95,6 +95,8 @@ struct Thread {
   std::vector<x86::GeneralRegisters> passed_states;
   std::optional<Address> rseq_area;  // once known; a thread keeps its area for life
   Address page_read, page_written;   // where an emulated instruction of its accessed memory last
+  unsigned filters_seen = 0;         // so many of its seccomp filters have been looked at
+  bool filters_by_address = false;   // one of them goes by where a system call is made from
   bool cannot_map = false;           // its system calls are filtered or dispatched, and not ours
   std::uint64_t seen_epoch = 0;      // of the last stop: it was outside all slots then
 

@@ -101,6 +101,11 @@ class Tracee {
   // `dispatch` as the above gave it, or {} to have none. False: not permitted.
   virtual bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) = 0;
 
+  // Whether one of the thread's seccomp filters, number 0 the first that was set up, looks at the
+  // address a system call is made from (struct seccomp_data of linux/seccomp.h). nullopt: there are
+  // not as many, or this server may not see them (that takes CAP_SYS_ADMIN).
+  virtual std::optional<bool> filter_reads_address(Tid tid, unsigned number) = 0;
+
   // Calls push onto a second stack as well, which returns are compared with
   // (Documentation/arch/x86/shstk.rst, Linux 6.6).
   virtual bool has_shadow_stack(Tid tid) = 0;

@@ -47,6 +47,23 @@ TEST_CASE("slots: a signal at the first byte of a slot") {
   }
 }
 
+TEST_CASE("slots: a system call that a seccomp filter knows by its address goes in place") {
+  World w;
+  w.tracee.filters = {false};
+  (void)enter_slot(w, 1, trap_site);
+  w.at(1).regs.rip = trap_site.value() + 2;
+  w.tracee.filters = {false, true};
+  w.tracee.signal(w.leader, SIGUSR1);
+  REQUIRE(w.report() == "1 signal 10");
+  w.run();
+  w.tracee.execute_int3(w.leader, trap_site);
+  REQUIRE(w.report() == "1 breakpoint");
+  w.run();
+  CHECK(w.kernel_pc(1) == trap_site.value());
+  CHECK(w.tracee.last("resume", w.leader)->how == ResumeHow::step);
+  CHECK(w.memory().byte(trap_site) == 0x0f);
+}
+
 TEST_CASE("slots: a signal behind the instruction in a slot") {
   World w;
   const Slot* slot = enter_slot(w, 1, boost_site);

@@ -162,6 +162,11 @@ class FakeTracee : public Tracee {
     const bool has_one = alive(tid) && at(tid).dispatch != SyscallDispatch();
     return has_one ? std::optional(at(tid).dispatch) : std::nullopt;
   }
+  std::vector<bool> filters;  // of all threads: whether each looks at addresses
+  std::optional<bool> filter_reads_address(Tid, unsigned number) override {
+    if (number >= filters.size()) return std::nullopt;
+    return filters[number];
+  }
   bool shadow_stacks = false;
   bool has_shadow_stack(Tid) override { return shadow_stacks; }
   bool set_syscall_dispatch(Tid tid, const SyscallDispatch& dispatch) override;

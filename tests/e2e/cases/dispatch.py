@@ -47,3 +47,18 @@ def a_kernel_that_does_not_tell(t):
     client = run(t, 1, "work_site", "direct_site", "caught_site", env=shim)
     rows = client.monitor("sites")[0]
     t.equal(rows.count("in place 10 times: no slot can be had"), 3, rows)
+
+
+@case(gdbserver="has no breakpoint conditions")
+def filtered_by_address(t):
+    """A seccomp filter allows a system call from its own place only, which a slot is not."""
+    client = t.rsp(t.server("origins"), handshake=True)
+    client.query()
+    client.insert(client.address("site_ask"), rest=NEVER)
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    if os.geteuid() != 0:
+        raise Skip("only root is told of filters")
+    t.match(client.server.output(), "^right=10 elsewhere=-1$", "what the program was answered")
+    rows = client.monitor("sites")[0]
+    t.match(rows, "in place 9 times: a seccomp filter looks at where system calls come from", rows)
