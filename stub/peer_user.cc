@@ -180,20 +180,57 @@ std::optional<std::string> refusal_of(uid_t user, const AllowedUsers& allowed) {
   return fmt::format("user {} may not debug here; --allow-user={} lets in", name_of(user), user);
 }
 
-std::optional<std::string> refusal_of_tcp_peer(const End& theirs, const End& ours,
+// To an address of this machine the kernel sends from that very address. True where it cannot be
+// found out.
+bool is_of_this_machine(sockaddr_storage peer) {
+  const End theirs = end_of(peer);
+  if (theirs.family == AF_INET)  // it may be a mapped one
+    reinterpret_cast<sockaddr_in&>(peer) = {.sin_family = AF_INET,
+                                            .sin_port = theirs.port,
+                                            .sin_addr = {theirs.address[0]},
+                                            .sin_zero = {}};
+  const UniqueFd probe(socket(theirs.family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return true;
+  socklen_t size = theirs.family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&peer), size) != 0) return false;
+  sockaddr_storage source{};
+  size = sizeof source;
+  getsockname(probe.get(), reinterpret_cast<sockaddr*>(&source), &size);
+  return end_of(source).address == theirs.address;
+}
+
+// Where address translation stands between the two ends, or routes lead to 127.0.0.1 from outside
+// (net.ipv4.conf.*.route_localnet), nobody's socket has these two addresses. Only who comes from
+// another machine to an address that other machines can use is taken for what he seems.
+std::optional<std::string> refusal_of_tcp_peer(const sockaddr_storage& peer,
+                                               const sockaddr_storage& own,
                                                const AllowedUsers& allowed) {
+  const End theirs = end_of(peer), ours = end_of(own);
   const Owner owner = owner_of(theirs, ours);
   if (owner.search == Search::found) return refusal_of(owner.user, allowed);
   if (owner.search == Search::closed) return "it is closed already, and nobody's";
-  if (!is_loopback(theirs) && theirs.address != ours.address) return std::nullopt;
+  if (!is_loopback(theirs) && !is_loopback(ours) && !is_of_this_machine(peer)) return std::nullopt;
   return "the user of this connection cannot be found out; --allow-user=* lets everybody in";
+}
+
+// All users that a user namespace does not know have one number in it (user_namespaces(7),
+// "Unmapped user and group IDs"). Whoever has that number, we too, may be somebody else.
+bool stands_for_others(uid_t user) {
+  uid_t overflow = 65534;
+  std::ifstream("/proc/sys/kernel/overflowuid") >> overflow;
+  if (user != overflow) return false;
+  constexpr std::uint64_t all = 0xffffffff;  // the last number is no user
+  std::ifstream map("/proc/self/uid_map");
+  std::uint64_t known = 0;
+  for (std::uint64_t inside, outside, count; map >> inside >> outside >> count;) known += count;
+  return known < all;
 }
 
 }  // namespace
 
 bool AllowedUsers::allows(uid_t user) const {
-  return everybody || user == 0 || user == geteuid() ||
-         std::find(users.begin(), users.end(), user) != users.end();
+  return everybody || std::find(users.begin(), users.end(), user) != users.end() ||
+         ((user == 0 || user == geteuid()) && !stands_for_others(user));
 }
 
 Result<void> allow_user(const std::string& text, AllowedUsers& allowed) {
@@ -226,7 +263,7 @@ std::optional<std::string> refusal_of_peer(int socket, const AllowedUsers& allow
   }
   size = sizeof own;
   getsockname(socket, reinterpret_cast<sockaddr*>(&own), &size);
-  return refusal_of_tcp_peer(end_of(peer), end_of(own), allowed);
+  return refusal_of_tcp_peer(peer, own, allowed);
 }
 
 }  // namespace stub

@@ -1,10 +1,14 @@
 """Who may connect, and what a client may do."""
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 
-from harness import RspClient, Skip, case, hexed
+from harness import RspClient, Skip, case, hexed, procfs
+from harness import server as server_module
 from harness.rsp import frame
 
 NOBODY = 65534
@@ -76,6 +80,187 @@ def another_user_is_refused(t):
         client.close()
         server.signal(signal.SIGTERM)
         server.wait_exit()
+
+
+@case(gdbserver="lets every user of the machine in")
+def refusals_do_not_fill_the_log(t):
+    """Another user may try as often as they like: it takes a bounded number of lines."""
+    server = t.spawn_server(["--multi", "127.0.0.1:0"])
+    port = int(server.wait_message(r"^Listening on port (\d+)")[1])
+    for _ in range(30):
+        t.match(as_nobody(("127.0.0.1", port)), REFUSED, "another user")
+    t.check(15 <= server.messages().count("refused") <= 25, "lines about it")
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(frame(b"!") + frame(b"qSupported"))
+    server.wait_message("^Remote debugging from host [^ ]*, port \\d+$")
+    client.close()
+    server.wait_message("^Remote side has terminated")
+    before = server.messages().count("refused")
+    t.match(as_nobody(("127.0.0.1", port)), REFUSED, "another user again")
+    t.wait_until(lambda: server.messages().count("refused") > before, "a line about it")
+
+
+def own_address():
+    """An address of this machine that is not the loopback's; nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            raise Skip("this machine has no address but the loopback's") from None
+        return probe.getsockname()[0]
+
+
+@case(gdbserver="lets every user of the machine in")
+def another_user_by_our_own_address(t):
+    """By an address that other machines use as well, another user of this one is refused."""
+    host = own_address()
+    server = t.spawn_server(["--multi", "0.0.0.0:0"])
+    port = int(server.wait_message(r"^Listening on port (\d+)")[1])
+    t.match(as_nobody((host, port)), REFUSED, "another user")
+    client = socket.create_connection((host, port))
+    client.sendall(frame(b"qSupported"))
+    t.match(client.recv(4096).decode("latin-1"), "PacketSize", "our own user")
+
+
+@case(gdbserver="does not listen on unix sockets")
+def another_user_at_an_abstract_socket(t):
+    """A socket without a file, ours or a service manager's: its peer is asked for."""
+    server = t.spawn_server(["--multi", f"unix:@sidestep-{os.getpid()}"])
+    server.wait_message("^Listening on socket")
+    t.match(as_nobody(f"\0sidestep-{os.getpid()}", socket.AF_UNIX), REFUSED, "abstract")
+    name = f"\0passed-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as passed:
+        passed.bind(name)
+        passed.listen()
+        activate = ("import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
+                    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
+                    "os.execv(sys.argv[2], sys.argv[2:])")
+        subprocess.Popen([sys.executable, "-c", activate, str(passed.fileno()), t.server_path,
+                          "--multi", "systemd"], pass_fds=[passed.fileno()],
+                         stderr=subprocess.DEVNULL)
+        t.match(as_nobody(name, socket.AF_UNIX), REFUSED, "a service manager's")
+
+
+@case(gdbserver="lets every user of the machine in")
+def unknown_to_the_user_namespace(t):
+    """Where all users have the number 65534, as in a user namespace without a map, none is let in
+    for having our number."""
+    command = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "unshare", "--user",
+               t.server_path, "--multi"]
+    if os.geteuid() != 0 or subprocess.run([*command[:-2], "true"], check=False,
+                                           stderr=subprocess.DEVNULL).returncode != 0:
+        raise Skip("no user namespaces here")
+    for option, answer in (([], REFUSED), (["--allow-user=nobody"], "PacketSize")):
+        server = server_module.Process(t, [*command, *option, "127.0.0.1:0"])
+        port = int(server.wait_message(r"^Listening on port (\d+)")[1])
+        t.match(as_nobody(("127.0.0.1", port)), answer, f"another user {option}")
+        server.signal(signal.SIGTERM)
+        server.wait_exit()
+
+
+# Two machines with a cable: the second one takes 127.0.0.1 for the first one's, which lets it in.
+ROUTES = """
+ip link add left type veth peer name right netns {second}
+ip addr add 10.9.9.1/24 dev left
+ip link set left up
+ip link set lo up
+sysctl -qw net.ipv4.conf.left.route_localnet=1
+"""
+ROUTES_BACK = """
+ip addr add 10.9.9.2/24 dev right
+ip link set right up
+sysctl -qw net.ipv4.conf.right.route_localnet=1
+ip route add 127.0.0.1/32 via 10.9.9.1 dev right src 10.9.9.2
+"""
+ASK = """
+import socket, sys
+source = (sys.argv[3], 0) if len(sys.argv) > 3 else None
+client = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10, source)
+client.sendall(b"$qSupported#37")
+print(client.recv(4096))
+"""
+
+
+@case(gdbserver="listens on every interface")
+def routed_to_the_loopback(t):
+    """From another machine to 127.0.0.1, which net.ipv4.conf.*.route_localnet makes possible: a bare
+    port lets nobody in that way, and 0.0.0.0 does by the machine's own address."""
+    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "ip", "sysctl"))):
+        raise Skip("no network namespaces here")
+    machines = [server_module.Process(t, ["unshare", "--net", "sleep", "60"]) for _ in range(2)]
+    t.wait_until(lambda: len({os.readlink(f"/proc/{pid}/ns/net") for pid in
+                              ("self", *(machine.pid for machine in machines))}) == 3, "namespaces")
+    inside = [["nsenter", "--net", "--target", str(machine.pid)] for machine in machines]
+    for machine, script in zip(inside, (ROUTES.format(second=machines[1].pid), ROUTES_BACK)):
+        made = subprocess.run([*machine, "sh", "-ec", script], capture_output=True, text=True,
+                              check=False)
+        if made.returncode != 0:
+            raise Skip(f"no such network here: {made.stderr}")
+    for comm, host, answer in ((":0", "127.0.0.1", "cannot be found out"),
+                               ("0.0.0.0:0", "127.0.0.1", "cannot be found out"),
+                               ("0.0.0.0:0", "10.9.9.1", "PacketSize")):
+        server = server_module.Process(t, [*inside[0], t.server_path, "--multi", comm])
+        port = int(server.wait_message(r"^Listening on port (\d+)")[1])
+        asked = subprocess.run([*inside[1], sys.executable, "-c", ASK, host, str(port)],
+                               capture_output=True, text=True, check=False)
+        t.match(asked.stdout, answer, f"{comm} by {host}: {asked.stderr}")
+        server.signal(signal.SIGTERM)
+        server.wait_exit()
+
+
+# A kernel that tells nothing about sockets.
+BLIND = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#define REAL(function) ((__typeof__(&function))dlsym(RTLD_NEXT, #function))
+int socket(int family, int type, int protocol) {
+  if (family != AF_NETLINK) return REAL(socket)(family, type, protocol);
+  errno = EPROTONOSUPPORT;
+  return -1;
+}
+static int hidden(const char* path) { errno = ENOENT; return !strncmp(path, "/proc/net/tcp", 13); }
+FILE* fopen(const char* path, const char* mode) {
+  return hidden(path) ? NULL : REAL(fopen)(path, mode);
+}
+FILE* fopen64(const char* path, const char* mode) {
+  return hidden(path) ? NULL : REAL(fopen64)(path, mode);
+}
+"""
+
+
+@case(gdbserver="lets every user of the machine in")
+def nobody_can_be_looked_up(t):
+    """Where the kernel does not tell whose a socket is, nobody of this machine is let in, by
+    whatever pair of its addresses; a server that asks nobody lets them in."""
+    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "ip"))):
+        raise Skip("no network namespaces here")
+    source, shim = os.path.join(t.directory, "blind.c"), os.path.join(t.directory, "blind.so")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(BLIND)
+    subprocess.run([t.installed("cc"), "-shared", "-fPIC", source, "-o", shim, "-ldl"], check=True)
+    script = ("ip link set lo up && ip addr add 10.9.9.1/32 dev lo && "
+              "ip addr add 10.9.9.2/32 dev lo && exec sleep 60")
+    machine = server_module.Process(t, ["unshare", "--net", "sh", "-c", script])
+    inside = ["nsenter", "--net", "--target", str(machine.pid)]
+    t.wait_until(lambda: procfs.read(f"/proc/{machine.pid}/comm") == "sleep\n", "the addresses")
+    pairs = [("127.0.0.1", "127.0.0.1"), ("10.9.9.1", "127.0.0.1"), ("127.0.0.1", "10.9.9.1"),
+             ("10.9.9.1", "10.9.9.1"), ("10.9.9.2", "10.9.9.1")]
+    for option, answer in (([], "cannot be found out"), (["--allow-user=*"], "PacketSize")):
+        for comm in ("0.0.0.0:0", "[::]:0"):
+            server = server_module.Process(
+                t, [*inside, t.server_path, "--multi", *option, comm],
+                env={"LD_PRELOAD": shim, "ASAN_OPTIONS": "verify_asan_link_order=0"})
+            port = int(server.wait_message(r"^Listening on port (\d+)")[1])
+            for theirs, ours in pairs if not option else pairs[:1]:
+                asked = subprocess.run([*inside, sys.executable, "-c", ASK, ours, str(port), theirs],
+                                       capture_output=True, text=True, check=False)
+                t.match(asked.stdout, answer, f"{comm}, {theirs} to {ours}: {asked.stderr}")
+            server.signal(signal.SIGTERM)
+            server.wait_exit()
 
 
 @case(gdbserver="does not listen on unix sockets")
@@ -195,3 +380,28 @@ def files_are_off(t):
     t.equal(client.ask("qPlatform_shell," + hexed("true")), "", "qPlatform_shell")
     client.send("R00")
     t.match(client.ask("qSupported"), "PacketSize|^$", "R starts nothing")
+
+
+LIBRARY = """
+#include <fcntl.h>
+__attribute__((constructor)) static void loaded(void) { creat("%s", 0600); }
+"""
+
+
+@case(gdbserver="has no such option")
+def no_library_either(t):
+    """--no-run: the client cannot have the server load a libthread_db of its own."""
+    made, source = os.path.join(t.directory, "made"), os.path.join(t.directory, "x.c")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(LIBRARY % made)
+    subprocess.run([t.installed("cc"), "-shared", "-fPIC", source, "-o",
+                    os.path.join(t.directory, "libthread_db.so.1")], check=True)
+    for options, loaded in (([], True), (["--no-run"], False)):
+        client = t.rsp(program="tls", server_options=options, handshake=True)
+        stop = client.query()
+        text, reply = client.monitor(f"set libthread-db-search-path {t.directory}")
+        t.equal(reply, "OK" if loaded else "E01", text)
+        client.ask(f"qGetTLSAddr:{stop.thread},0,{client.address('main'):x}")
+        t.equal(os.path.exists(made), loaded, f"{options}: the library was loaded")
+        if loaded:
+            os.unlink(made)
