@@ -175,6 +175,8 @@ MonitorResult debug_format(std::string_view options, MonitorContext) {
 }
 
 MonitorResult thread_db_path(std::string_view path, MonitorContext context) {
+  if (context.no_run && !path.empty())
+    return {"Choosing the server's libraries is switched off (--no-run)\n", true, false};
   context.tls.library_path = path.empty() ? TlsOptions{}.library_path : std::string(path);
   return say_back(fmt::format("libthread-db-search-path set to `{}'\n", context.tls.library_path));
 }

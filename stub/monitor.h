@@ -41,6 +41,7 @@ struct MonitorContext {
   TlsOptions& tls;
   const PastSites& past_sites;
   std::optional<Pid> process;  // the selected one
+  bool no_run = false;         // the client brings no code to run, a library neither
 };
 
 struct MonitorResult {

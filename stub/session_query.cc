@@ -85,7 +85,8 @@ Reply Session::on(const rsp::ListThreadsInStopReply&) {
 Reply Session::on(const rsp::MonitorCommand& request) {
   const auto pid = current_process();
   const MonitorResult result = run_monitor_command(
-      request.command, {engine_, tls_, past_sites_, pid ? std::optional(*pid) : std::nullopt});
+      request.command,
+      {engine_, tls_, past_sites_, pid ? std::optional(*pid) : std::nullopt, settings_.no_run});
   send_console(result.output);
   if (result.exit) next_ = Next::quit;
   return result.failed ? "E01" : std::string(rsp::ok_reply);

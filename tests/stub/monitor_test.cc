@@ -11,8 +11,9 @@ struct Monitor {
   World w;
   TlsOptions tls;
   PastSites past;
+  bool no_run = false;
   MonitorResult run(std::string_view command) {
-    return run_monitor_command(command, {w.engine, tls, past, w.pid});
+    return run_monitor_command(command, {w.engine, tls, past, w.pid, no_run});
   }
 };
 
@@ -53,6 +54,16 @@ TEST_CASE("monitor: texts of gdbserver") {
     CHECK(result.exit == (std::string(row.command) == "exit"));
   }
   CHECK(m.tls.library_path == "/x");
+}
+
+TEST_CASE("monitor: with --no-run a client names no library for the server to load") {
+  Monitor m;
+  m.no_run = true;
+  const MonitorResult result = m.run("set libthread-db-search-path /x");
+  CHECK(result.failed);
+  CHECK(result.output.find("--no-run") != std::string::npos);
+  CHECK(m.tls.library_path == TlsOptions{}.library_path);
+  CHECK_FALSE(m.run("set libthread-db-search-path").failed);
 }
 
 TEST_CASE("monitor: what is no command is an error with the help") {
