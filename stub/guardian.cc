@@ -170,7 +170,9 @@ bool guardian_was_killed() {
   // (kernel/signal.c, complete_signal and get_signal).
   constexpr std::uint32_t exiting = 4, killed = 1u << (SIGKILL - 1);  // PF_EXITING
   const auto stat = proc_fs::stat(Tid{guardian_pid});
-  return !stat || (stat->flags & exiting) != 0 || (stat->pending & killed) != 0;
+  // It cannot be read for want of descriptors as well: then it is our parent still, or is not.
+  if (!stat) return getppid() != guardian_pid;
+  return (stat->flags & exiting) != 0 || (stat->pending & killed) != 0;
 }
 
 bool is_ourselves(pid_t pid) { return pid == getpid() || (pid != 0 && pid == guardian_pid); }

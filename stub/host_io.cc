@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/openat2.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -75,6 +76,15 @@ bool shares_our_root(Pid pid) {
   const std::string theirs = proc_fs::memory_file(pid, "");
   return is_same_file(theirs + "ns/mnt", "/proc/self/ns/mnt") &&
          is_same_file(theirs + "root", "/proc/self/root");
+}
+
+// The kernel hands out the lowest number that is free.
+bool descriptors_are_short() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const auto kept = std::min<std::uint64_t>(HostIo::kept_descriptors, limit.rlim_cur / 2);
+  const UniqueFd next(::open("/", O_PATH | O_CLOEXEC));
+  return !next.valid() || static_cast<std::uint64_t>(next.get()) >= limit.rlim_cur - kept;
 }
 
 struct SplitPath {
@@ -155,7 +165,7 @@ Result<std::int64_t> HostIo::open(const std::string& path, std::uint32_t flags,
   if (auto allowed = changes ? may_change() : may_read(); !allowed) {
     return tl::unexpected(allowed.error());
   }
-  if (files_.size() >= max_open_files) return failure(path, EMFILE);
+  if (files_.size() >= max_open_files || descriptors_are_short()) return failure(path, EMFILE);
   return resolve(path, *host_flags, *host_mode).map([&](UniqueFd fd) -> std::int64_t {
     const int number = fd.get();
     files_[number].fd = std::move(fd);
@@ -255,7 +265,7 @@ Result<std::array<std::uint64_t, 2>> HostIo::md5(const std::string& path) {
     if (n == 0) break;
     digest.add(std::span(buffer).first(n));
     size += n;
-    if (size > max_digested) return failure(path, EFBIG);
+    if (size > most_digested_) return failure(path, EFBIG);
   }
   std::array<std::uint64_t, 2> words;
   const auto bytes = digest.finish();

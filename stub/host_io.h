@@ -32,11 +32,16 @@ enum class HostIoPolicy {
 class HostIo {
  public:
   static constexpr std::size_t max_open_files = 256;
+  // Descriptors that are left to the stub itself, whatever clients open: half of what the limit of
+  // the process allows where that is less.
+  static constexpr std::uint64_t kept_descriptors = 64;
   static constexpr std::size_t max_transfer = 1u << 20;  // bytes of one pread
   static constexpr std::size_t first_window = 1u << 14;
   static constexpr std::uint64_t max_digested = 1u << 30;
 
-  explicit HostIo(HostIoPolicy policy) : policy_(policy) {}
+  // No more than `most_digested` bytes of a file are read for its digest.
+  explicit HostIo(HostIoPolicy policy, std::uint64_t most_digested = max_digested)
+      : policy_(policy), most_digested_(most_digested) {}
 
   // setfs: names are from now on those that this process sees (its mount namespace and its root
   // directory); nullopt (wire: 0) for those that the stub sees. Whether the process exists is found
@@ -80,6 +85,7 @@ class HostIo {
   Result<struct stat> status_of(const std::string& path, int flags) const;
 
   HostIoPolicy policy_;
+  std::uint64_t most_digested_;
   std::optional<Pid> filesystem_;
   std::map<int, OpenFile> files_;  // by the number the client knows, which is our descriptor
 };

@@ -23,7 +23,9 @@
 namespace stub {
 namespace {
 
-constexpr int backlog = 16;
+// All that the kernel allows: whoever finds the queue full waits for seconds, and whoever is in it
+// is told at once that another client has the session.
+constexpr int backlog = SOMAXCONN;
 constexpr int socket_type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
 // A peer whose machine vanished is noticed after about two minutes.
@@ -334,12 +336,12 @@ std::string Listener::notice() const {
                      tcp->port);
 }
 
-std::optional<Connection> Listener::accept(int socket) const {
+Result<Connection> Listener::accept(int socket) const {
   sockaddr_storage peer{};
   socklen_t size = sizeof peer;
   UniqueFd fd(
       accept4(socket, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!fd.valid()) return std::nullopt;
+  if (!fd.valid()) return fail(Errc::system, std::strerror(errno), errno);
   return connection_from(std::move(fd), peer, size, allowed_);
 }
 

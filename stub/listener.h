@@ -50,8 +50,9 @@ class Listener {
   std::string notice() const;
   std::optional<std::uint16_t> port() const { return port_; }
 
-  // Takes a waiting client; nullopt when it has gone meanwhile.
-  std::optional<Connection> accept(int socket) const;
+  // Takes a waiting client. Error: system, as accept(2) has it: the client has gone meanwhile
+  // (EAGAIN, ECONNABORTED), or waits on because there is nothing to take it with (EMFILE, ENOMEM).
+  Result<Connection> accept(int socket) const;
   // The only client of stdio or a tty, or the one passed to us.
   Result<Connection> line();
 

@@ -90,6 +90,7 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   settings.no_run = options.no_run;
   settings.observe = options.observe;
   settings.on_disconnect = options.on_disconnect;
+  settings.turn = std::chrono::milliseconds(20);
   settings.launch = spec;
   settings.launcher = [&tracee](const LaunchSpec& program) { return launch(program, tracee); };
   // Where the client is at the other end of stdout, that is not for text.

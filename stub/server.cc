@@ -20,6 +20,7 @@
 #include <array>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <cerrno>
 #include <chrono>
@@ -60,6 +61,10 @@ ssize_t write_some(int fd, std::string_view bytes) {
 }
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+bool is_shortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
 
 // Blocks what the loop reads from a signalfd. Signals that the caller had ignored stay so.
 UniqueFd open_signals() {
@@ -203,10 +208,21 @@ class Server::Loop {
                         });
   }
 
+  // A client that cannot be taken stays in the socket's queue, and the socket readable.
+  void wait_for_client_later(Descriptor& acceptor) {
+    constexpr auto pause = std::chrono::milliseconds(100);
+    const auto timer = std::make_shared<asio::steady_timer>(io_, pause);
+    timer->async_wait([this, timer, &acceptor](const asio::error_code& error) {
+      if (!error) wait_for_client(acceptor);
+    });
+  }
+
   void on_client(Descriptor& acceptor) {
     if (!acceptor.is_open()) return;
     auto connection = listener_.accept(acceptor.native_handle());
-    if (!connection) return wait_for_client(acceptor);
+    if (!connection)
+      return is_shortage(connection.error().sys_errno) ? wait_for_client_later(acceptor)
+                                                       : wait_for_client(acceptor);
     if (!connection->refusal.empty() || (client_ && !may_observe())) {
       refuse(std::move(*connection));
       return wait_for_client(acceptor);
@@ -224,16 +240,27 @@ class Server::Loop {
     take_up(std::move(*connection));
   }
 
+  // Those who may not connect can try as often as they like: they must not fill a log with it, nor
+  // a pipe that nobody reads, which we would wait for.
+  void tell_of_refused(const Connection& connection) {
+    constexpr int most = 20;
+    if (refusals_told_ > most) return;
+    say(refusals_told_ < most
+            ? fmt::format("{}: refused, {}", connection.greeting, connection.refusal)
+            : "More are refused; no line for each of them before a client is connected.");
+    ++refusals_told_;
+  }
+
   void refuse(Connection connection) {
     constexpr auto patience = std::chrono::seconds(1);
     constexpr int most = 16;
     if (!connection.refusal.empty())
-      say(fmt::format("{}: refused, {}", connection.greeting, connection.refusal));
+      tell_of_refused(connection);
     else
       connection.refusal = "another client is connected";
+    write_some(connection.writer(), "+" + error_packet(connection.refusal));
     if (refused_ == most) return;
     ++refused_;
-    write_some(connection.writer(), "+" + error_packet(connection.refusal));
     ::shutdown(connection.writer(), SHUT_WR);
     auto refused = std::make_shared<Refused>(io_, std::move(connection));
     drain(refused);
@@ -262,6 +289,7 @@ class Server::Loop {
 
   void take_up(Connection connection) {
     say(connection.greeting);
+    refusals_told_ = 0;
     client_ = std::make_shared<Client>(io_, std::move(connection), *peer_);
     peer_->connected();
     after_event();
@@ -285,6 +313,13 @@ class Server::Loop {
   void wait_for_input(const ClientPtr& client) {
     if (client->reading || client->queue.size() - client->sent > output_limit) return;
     client->reading = true;
+    if (client->peer.has_more())
+      return asio::post(io_, [this, client] {
+        if (!client->alive()) return;
+        client->reading = false;
+        client->peer.receive({});
+        after_event(client);
+      });
     client->in.async_wait(descriptor_base::wait_read,
                           [this, client](const asio::error_code& error) {
                             if (error || !client->alive()) return;
@@ -415,6 +450,7 @@ class Server::Loop {
   asio::steady_timer poll_timer_{io_};
   std::list<Descriptor> acceptors_;
   int refused_ = 0;  // second clients still listening to our answer
+  int refusals_told_ = 0;
   ClientPtr client_;
   std::vector<ClientPtr> observers_;
   std::array<char, read_size> input_;

@@ -24,6 +24,9 @@ class Peer {
   virtual ~Peer() = default;
   virtual void connected() = 0;
   virtual void receive(std::span<const std::byte> bytes) = 0;
+  // Whether there is more to be done of what it has received: it has used its time for now. Then
+  // receive() is called again, without bytes, after others had their turn.
+  virtual bool has_more() const { return false; }
   // SIGCHLD was seen: some child has changed state. Many changes may come as one call.
   virtual void on_child_event() = 0;
   // The connection is over, by the client's doing or ours.

@@ -61,14 +61,21 @@ void Session::receive(std::span<const std::byte> bytes) {
   work_off_input();
 }
 
-// A few bytes can ask for much, so requests wait while there is much that has not been sent.
+// A few bytes can ask for much, so requests wait while there is much that has not been sent, and
+// when they have taken long.
 void Session::work_off_input() {
+  using Clock = std::chrono::steady_clock;
+  constexpr int share_of_observers = 10;  // one of so many parts, since they may be many
+  const auto end = !settings_.turn        ? Clock::time_point::max()
+                   : connection_.observes ? Clock::now() + *settings_.turn / share_of_observers
+                                          : Clock::now() + *settings_.turn;
   std::string_view input = connection_.input;
   threads_touched_ = false;
   while (next_ == Next::go_on && connection_.output.size() < much_output) {
     auto event = connection_.deframer.next(input);
     if (!event) break;
     on_frame(std::move(*event));
+    if (Clock::now() >= end) break;
   }
   connection_.input.erase(0, connection_.input.size() - input.size());
   if (threads_touched_) on_child_event();
@@ -96,7 +103,6 @@ void Session::take_output(std::string& into) {
     connection_.output.clear();
   }
   connection_.unsent = into.size();
-  if (!connection_.input.empty()) work_off_input();
 }
 
 void Session::disconnected() {

@@ -57,6 +57,9 @@ struct SessionSettings {
   HostIoPolicy host_io = HostIoPolicy::full;
   bool no_run = false;   // the client starts no programs
   bool observe = false;  // others may look on
+  // So long requests are worked on before others have their turn: another client, SIGTERM, the
+  // program's threads. At least one is; without a limit all are.
+  std::optional<std::chrono::milliseconds> turn;
   // How programs are started; the client edits it (QEnvironment..., QSetWorkingDir, vRun).
   LaunchSpec launch;
   // Starts one; stub::launch with the real tracee, a script in tests.
@@ -80,6 +83,7 @@ class Session : public Peer {
   // ---- Peer ----------------------------------------------------------------------------------
   void connected() override;
   void receive(std::span<const std::byte> bytes) override;
+  bool has_more() const override { return connection_.has_more(); }
   void on_child_event() override;
   void disconnected() override;
   void take_output(std::string& into) override;
@@ -99,7 +103,7 @@ class Session : public Peer {
   // What the client negotiated and selected; over with the connection.
   struct Connection {
     std::string output;
-    std::string input;            // received and not looked at, while there is much output
+    std::string input;            // received and not looked at yet: too much at once
     std::string last_frame;       // for a client that asks for it again with `-`
     std::size_t unsent = 0;       // bytes that the server held for it when it took the last
     std::size_t output_lost = 0;  // bytes of breakpoint commands' output not yet told to be lost
@@ -139,6 +143,8 @@ class Session : public Peer {
     std::array<std::string, 3> streams;  // QSetSTDIN, ...OUT, ...ERR: see LaunchSpec
     bool detach_on_error = false;        // QSetDetachOnError
     std::optional<AwaitedProcess> awaited;
+
+    bool has_more() const { return !input.empty(); }
   };
 
   // ---- session.cc: bytes, packets, replies -----------------------------------------------------

@@ -29,19 +29,23 @@ template <class T>
 constexpr bool only_looks = rsp::is_one_of<
     T, rsp::StartNoAckMode, rsp::MustReplyEmpty, rsp::EnableExtendedMode, rsp::EnableErrorStrings,
     rsp::Echo, rsp::EnableThreadSuffix, rsp::ListThreadsInStopReply, rsp::ReadRegister,
-    rsp::QueryRegisterInfo, rsp::ReadMemory, rsp::ReadMemoryBinary, rsp::SearchMemory,
-    rsp::ChecksumMemory, rsp::QueryMemoryRegion, rsp::QueryWatchpointSupport,
-    rsp::QueryResumeActions, rsp::QueryStepPacket, rsp::SelectThread, rsp::IsThreadAlive,
-    rsp::QueryCurrentThread, rsp::FirstThreads, rsp::NextThreads, rsp::QueryThreadExtraInfo,
-    rsp::QueryThreadStop, rsp::QueryThreadsInfo, rsp::QueryThreadExtendedInfo, rsp::QueryTlsAddress,
-    rsp::QueryAttached, rsp::QueryWorkingDirectory, rsp::QueryProcessInfo, rsp::QueryProcessInfoOf,
-    rsp::FirstProcesses, rsp::NextProcesses, rsp::QueryUserName, rsp::QueryGroupName,
-    rsp::QueryHostInfo, rsp::TransferRead, rsp::SymbolAnswer, rsp::QueryOffsets,
-    rsp::QueryShlibInfoAddress, rsp::QueryLoadedLibraries, rsp::QueryModuleInfo,
-    rsp::QueryTraceStatus, rsp::QueryTraceVariable, rsp::FirstTraceVariable, rsp::NextTraceVariable,
-    rsp::FirstTracepoint, rsp::NextTracepoint, rsp::FileOpen, rsp::FileClose, rsp::FileRead,
-    rsp::FileStatus, rsp::FileStatusOf, rsp::FileReadLink, rsp::FileSetFilesystem, rsp::FileSize,
-    rsp::FileMode, rsp::FileExists, rsp::FileMd5>;
+    rsp::QueryRegisterInfo, rsp::ReadMemory, rsp::ReadMemoryBinary, rsp::QueryMemoryRegion,
+    rsp::QueryWatchpointSupport, rsp::QueryResumeActions, rsp::QueryStepPacket, rsp::SelectThread,
+    rsp::IsThreadAlive, rsp::QueryCurrentThread, rsp::FirstThreads, rsp::NextThreads,
+    rsp::QueryThreadExtraInfo, rsp::QueryThreadStop, rsp::QueryThreadsInfo,
+    rsp::QueryThreadExtendedInfo, rsp::QueryTlsAddress, rsp::QueryAttached,
+    rsp::QueryWorkingDirectory, rsp::QueryProcessInfo, rsp::QueryProcessInfoOf, rsp::FirstProcesses,
+    rsp::NextProcesses, rsp::QueryUserName, rsp::QueryGroupName, rsp::QueryHostInfo,
+    rsp::TransferRead, rsp::SymbolAnswer, rsp::QueryOffsets, rsp::QueryShlibInfoAddress,
+    rsp::QueryLoadedLibraries, rsp::QueryModuleInfo, rsp::QueryTraceStatus, rsp::QueryTraceVariable,
+    rsp::FirstTraceVariable, rsp::NextTraceVariable, rsp::FirstTracepoint, rsp::NextTracepoint,
+    rsp::FileOpen, rsp::FileClose, rsp::FileRead, rsp::FileStatus, rsp::FileStatusOf,
+    rsp::FileReadLink, rsp::FileSetFilesystem, rsp::FileSize, rsp::FileMode, rsp::FileExists,
+    rsp::FileMd5>;
+
+// Bytes of memory to search and of files to digest for one packet: the other client waits
+// meanwhile.
+constexpr std::uint64_t most_worked_through = 16u << 20;
 
 // Features of the packets that are not in that list.
 constexpr std::string_view withheld_from_observers[] = {"QNonStop",
@@ -77,12 +81,14 @@ class Session::Observer final : public Peer {
   void connected() override {
     own_ = Connection{};
     own_.observes = true;
-    own_.files = std::make_unique<HostIo>(std::min(session_.settings_.host_io, HostIoPolicy::read));
+    own_.files = std::make_unique<HostIo>(std::min(session_.settings_.host_io, HostIoPolicy::read),
+                                          most_worked_through);
   }
   void receive(std::span<const std::byte> bytes) override {
     own_.input.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     in_place([&] { session_.work_off_input(); });
   }
+  bool has_more() const override { return own_.has_more(); }
   void on_child_event() override {}
   void disconnected() override {}
   void take_output(std::string& into) override {
@@ -132,6 +138,12 @@ Reply Session::answer_observer(const rsp::Request& request) {
           [&](const rsp::Kill&) -> Reply {
             connection_.leaves = true;
             return std::nullopt;
+          },
+          [&](const rsp::SearchMemory& search) -> Reply {
+            return search.length <= most_worked_through ? on(search) : refused();
+          },
+          [&](const rsp::ChecksumMemory& sum) -> Reply {
+            return sum.length <= most_worked_through ? on(sum) : refused();
           },
           [&]<class T>(const T& looked) -> Reply {
             if constexpr (only_looks<T>) return on(looked);

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -119,6 +121,38 @@ TEST_CASE("open, pread, pwrite, close") {
   CHECK(error_of(io.open(dir / "new", write_only | create | exclusive, 0600)) == EEXIST);
   CHECK(io.open(dir / "new", write_only | truncating, 0));
   CHECK(text_of(dir / "new").empty());
+}
+
+TEST_CASE("whatever is opened, some descriptors are left") {
+  HostIo io(HostIoPolicy::full);
+  TemporaryDirectory dir;
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  for (const rlim_t limit : {rlim_t{200}, rlim_t{60}}) {
+    const rlimit lower{limit, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &lower) == 0);
+    std::vector<std::int64_t> opened;
+    stub::Result<std::int64_t> last = 0;
+    while ((last = io.open("/dev/null", read_only, 0))) opened.push_back(*last);
+    const auto created = io.open(dir / "new", write_only | create, 0600);
+    std::vector<int> left;
+    for (int fd; (fd = ::dup(0)) >= 0;) left.push_back(fd);
+    for (const int fd : left) ::close(fd);
+    for (const std::int64_t fd : opened) CHECK(io.close(fd));
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(error_of(last) == EMFILE);
+    CHECK(error_of(created) == EMFILE);
+    CHECK_FALSE(fs::exists(dir / "new"));
+    CHECK(left.size() == std::min<rlim_t>(HostIo::kept_descriptors, limit / 2));
+    CHECK(opened.size() > 10);
+  }
+}
+
+TEST_CASE("no more of a file is digested than was said") {
+  TemporaryDirectory dir;
+  write_file(dir / "f", std::string(100'000, 'x'));
+  CHECK(HostIo(HostIoPolicy::read, 100'000).md5(dir / "f").has_value());
+  CHECK(error_of(HostIo(HostIoPolicy::read, 99'999).md5(dir / "f")) == EFBIG);
 }
 
 TEST_CASE("a read at a new place is small, those that go on from there are not") {

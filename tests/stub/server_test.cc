@@ -122,7 +122,8 @@ class Echo : public Peer {
 
   std::optional<std::chrono::milliseconds> poll;
 
-  int connections = 0, disconnections = 0, child_events = 0, polls_left = 0;
+  int connections = 0, disconnections = 0, polls_left = 0;
+  std::atomic<int> child_events = 0;
   std::atomic<std::size_t> received = 0;
 
  private:
@@ -246,6 +247,39 @@ TEST_CASE("a client that takes no replies is not read from for ever") {
   CHECK(peer.received == size);
 }
 
+// Is never done with what it has received.
+class Busy : public Echo {
+ public:
+  bool has_more() const override { return received > 0; }
+  void receive(std::span<const std::byte> bytes) override {
+    ++turns;
+    Echo::receive(bytes);
+  }
+  std::atomic<int> turns = 0;
+};
+
+TEST_CASE("a peer that is never done keeps nobody else from having a turn") {
+  Listener listener = opened("127.0.0.1:0");
+  Busy peer;
+  std::string refusal;
+  const int ended_by = serve(listener, false, peer, [&] {
+    const int client = connect_to(*listener.port());
+    send_all(client, "1");
+    receive(client, 1);
+    const int second = connect_to(*listener.port());
+    refusal = receive(second, 1000);
+    close(second);
+    send_all(client, "2");
+    while (peer.turns < 100) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    kill(getpid(), SIGTERM);
+    at_end(client);
+    close(client);
+  });
+  CHECK(refusal == "+$E.another client is connected#d2");
+  CHECK(peer.received == 1);  // no more is read from it
+  CHECK(ended_by == SIGTERM);
+}
+
 TEST_CASE("children and signals are events") {
   Listener listener = opened("127.0.0.1:0");
   Echo peer;
@@ -273,7 +307,8 @@ TEST_CASE("a peer that wants to be asked again is, until it does not") {
       const int client = connect_to(*listener.port());
       send_all(client, "x");
       answer = receive(client, 1);
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      while (peer.child_events < 20) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
       send_all(client, "q");
       receive(client, 1);
       close(client);

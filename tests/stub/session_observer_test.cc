@@ -129,5 +129,30 @@ TEST_CASE("observer: leaves without a trace") {
   }
 }
 
+TEST_CASE("observer: what takes long is not for an observer") {
+  Client first(1, false, observed_settings());
+  Onlooker second(first.session);
+  const std::string at = hex(text);
+  for (const char* length : {"1000001", "ffffffffffffffff"}) {
+    CHECK(second.ask("qCRC:" + at + "," + length) == "E01");
+    CHECK(second.ask("qSearch:memory:" + at + ";" + length + ";abc") == "E01");
+  }
+  CHECK(first.ask("qCRC:" + at + ",10") == second.ask("qCRC:" + at + ",10"));
+  CHECK(second.ask("qSearch:memory:" + at + ";10;abc") == "0");
+}
+
+TEST_CASE("observer: one request a turn when each takes the time of a turn") {
+  SessionSettings settings = observed_settings();
+  settings.turn = std::chrono::milliseconds(0);
+  Client first(1, false, settings);
+  Onlooker second(first.session);
+  const std::string two = rsp::frame_packet("qC") + rsp::frame_packet("qC");
+  second.peer->receive(rsp::as_bytes(two));
+  CHECK(second.peer->has_more());
+  CHECK_FALSE(first.session.has_more());
+  second.peer->receive({});
+  CHECK_FALSE(second.peer->has_more());
+}
+
 }  // namespace
 }  // namespace stub

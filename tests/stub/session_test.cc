@@ -213,5 +213,41 @@ TEST_CASE("session: nothing of the last connection is left in the next") {
   CHECK(c.raw("$qC#b4") == "+" + rsp::frame_packet("QC" + wire_tid(1)));
 }
 
+TEST_CASE("session: what is received at once is worked on in turns, and all of it") {
+  SessionSettings settings = test_settings();
+  settings.turn = std::chrono::milliseconds(0);
+  Client c(1, false, settings);
+  std::string input;
+  for (int i = 0; i < 5; ++i) input += rsp::frame_packet("qC");
+  input += "$qC#";  // and the beginning of one
+  CHECK(replies_in(c.raw(input)) == 1);
+  for (int i = 1; i < 5; ++i) {
+    CHECK(c.session.has_more());
+    CHECK(c.taken().empty());
+    c.session.receive({});
+    CHECK(replies_in(c.taken()) == 1);
+  }
+  c.session.receive({});
+  CHECK_FALSE(c.session.has_more());
+  CHECK(replies_in(c.raw("b4")) == 1);
+}
+
+TEST_CASE("session: no request is worked on while much has not been taken") {
+  Client c;
+  std::string input;
+  const std::size_t count = 200;
+  for (std::size_t i = 0; i < count; ++i) input += rsp::frame_packet("m401000,1000");
+  std::size_t replies = 0;
+  c.session.receive(rsp::as_bytes(input));
+  while (true) {
+    const std::string output = c.taken();
+    CHECK(output.size() < (1u << 20) + 2 * packet_size);
+    replies += static_cast<std::size_t>(replies_in(output));
+    if (!c.session.has_more()) break;
+    c.session.receive({});
+  }
+  CHECK(replies == count);
+}
+
 }  // namespace
 }  // namespace stub

@@ -35,6 +35,12 @@ def state(pid, tid=None):
     return status(pid, tid).get("State", " ")[0].strip()
 
 
+def cpu_seconds(pid):
+    """Processor time of a process so far."""
+    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def tracer(pid):
     return int(status(pid).get("TracerPid", "0"))
 
