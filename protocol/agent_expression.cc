@@ -121,6 +121,13 @@ Result<std::uint64_t> fetch(Opcode opcode, AgentMemory& memory, std::uint64_t ad
 
 }  // namespace
 
+std::size_t AgentExpression::memory_size() const {
+  std::size_t size = sizeof *this + instructions_.capacity() * sizeof(Instruction) +
+                     registers_.capacity() * sizeof registers_.front();
+  for (const AgentFormat& format : formats_) size += format.memory_size();
+  return size;
+}
+
 Result<std::uint64_t> AgentExpression::evaluate(const AgentEnvironment& environment) const {
   std::array<std::uint64_t, agent_stack_size> stack;
   std::size_t height = 0;  // within bounds by verification

@@ -43,6 +43,8 @@ class AgentExpression {
 
   // Numbers of the registers it may read, ascending.
   std::span<const std::uint16_t> registers_used() const { return registers_; }
+  // Bytes that it occupies, many times those of the bytecode.
+  std::size_t memory_size() const;
 
  private:
   struct Instruction {

@@ -93,6 +93,12 @@ bool read_string(AgentMemory& memory, std::uint64_t address, std::size_t limit, 
 
 }  // namespace
 
+std::size_t AgentFormat::memory_size() const {
+  std::size_t size = sizeof *this;
+  for (const Piece& piece : pieces_) size += sizeof piece + piece.text.capacity();
+  return size;
+}
+
 Result<AgentFormat> AgentFormat::verify(std::string_view format) {
   const auto text = unescape(format);
   if (!text) return tl::unexpected(text.error());

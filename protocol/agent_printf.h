@@ -25,6 +25,7 @@ class AgentFormat {
   static Result<AgentFormat> verify(std::string_view format);
 
   std::size_t argument_count() const { return argument_count_; }
+  std::size_t memory_size() const;  // bytes
 
   // Appends the text to `out`; there are argument_count() arguments. A string is read up to its NUL
   // or the first page that cannot be read (64 KiB at most). Error: bad_address when not even its

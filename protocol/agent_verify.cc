@@ -43,7 +43,10 @@ class AgentExpression::Verifier {
     return decode_all()
         .and_then([this] { return resolve_jumps(); })
         .and_then([this] { return check_heights(); })
-        .map([this] { return std::move(result_); });
+        .map([this] {
+          result_.instructions_.shrink_to_fit();  // it is kept as long as the breakpoint
+          return std::move(result_);
+        });
   }
 
  private:

@@ -26,12 +26,21 @@ void BreakpointTable::for_each(const std::function<void(Site&)>& visit) {
 }
 
 Result<Site*> BreakpointTable::insert_client(Pid pid, Address at, SiteProgram program) {
+  const Site* there = find(at);
+  const std::size_t replaced = there == nullptr ? 0 : there->program.memory_size();
+  if (program_memory_ - replaced + program.memory_size() > most_program_memory)
+    return fail(Errc::refused, "Too many conditions and commands", ENOMEM);
   auto site = insert(pid, at);
   if (!site) return site;
   (*site)->client = true;
   (*site)->number = number_of(at);
-  (*site)->program = std::move(program);
+  set_program(**site, std::move(program));
   return site;
+}
+
+void BreakpointTable::set_program(Site& site, SiteProgram program) {
+  program_memory_ += program.memory_size() - site.program.memory_size();
+  site.program = std::move(program);
 }
 
 // Numbers stay with their addresses, since clients take breakpoints out and put them back. When a
@@ -120,7 +129,7 @@ Result<void> BreakpointTable::remove_client(Pid pid, Address at) {
   if (site == nullptr || !site->client)
     return fail(Errc::refused, "No breakpoint is inserted there");
   site->client = false;
-  site->program = {};
+  set_program(*site, {});
   drop_if_unused(pid, *site);
   return {};
 }
@@ -245,6 +254,7 @@ void BreakpointTable::clear() {
   by_address_.clear();
   pages_.clear();
   sites_.clear();
+  program_memory_ = 0;
 }
 
 void BreakpointTable::copy_from(const BreakpointTable& parent) {
@@ -255,6 +265,7 @@ void BreakpointTable::copy_from(const BreakpointTable& parent) {
     JournalledSite& site = sites_[address];
     static_cast<Site&>(site) = original;
     site.statistics = {};
+    program_memory_ += site.program.memory_size();
     site.entry = journalled(site);
     by_address_.emplace(address, &site);
     add_to_page(site);

@@ -75,7 +75,7 @@ class BreakpointTable {
   void for_each(const std::function<void(Site&)>& visit);
 
   // Adds a reference; the first one decodes the instruction and writes int3. Errors: bad_address,
-  // refused (more sites than the journal can hold).
+  // refused (more sites than the journal can hold, or more than most_program_memory).
   Result<Site*> insert_client(Pid pid, Address at, SiteProgram program);
   Result<Site*> insert_internal(Pid pid, Address at);
   // The address of the site that has, or had, this number.
@@ -125,6 +125,7 @@ class BreakpointTable {
   };
 
   Result<Site*> insert(Pid pid, Address at);
+  void set_program(Site& site, SiteProgram program);
   void drop_if_unused(Pid pid, Site& site);
   void take_out(Pid pid, const Site& site);
   void remember(const Site& site);
@@ -141,6 +142,7 @@ class BreakpointTable {
   void remove_from_page(Address at);
 
   SpaceId space_;
+  std::size_t program_memory_ = 0;                 // bytes, of all sites
   std::map<Address, JournalledSite> sites_;        // in order, for listing and writing
   std::unordered_map<Address, Site*> by_address_;  // for hits
   // For masking what was read, which conditions do at each hit: by page number.

@@ -68,6 +68,8 @@ class TraceVariables final : public rsp::AgentVariables {
  public:
   std::int64_t get(unsigned number) override;
   void set(unsigned number, std::int64_t value) override;
+  void clear() { values_.clear(); }
+  std::size_t size() const { return values_.size(); }
 
  private:
   std::map<unsigned, std::int64_t> values_;

@@ -104,7 +104,7 @@ Reply Session::on(const rsp::QueryOffsets&) { return ""; }
 // ---- tracing -----------------------------------------------------------------------------------
 
 Reply Session::on(const rsp::InitTrace&) {
-  for (const auto& variable : trace_variables_) engine_.trace_variables().set(variable.number, 0);
+  engine_.trace_variables().clear();
   trace_variables_.clear();
   return std::string(rsp::ok_reply);
 }

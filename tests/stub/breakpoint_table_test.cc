@@ -301,5 +301,41 @@ TEST_CASE("breakpoint_table: the latest removals are remembered, and not all the
   CHECK(t.tracee.memory(child).byte(first + (count - 1)) == 0);
 }
 
+// Of 1 and pop, very often.
+SiteProgram largest_program() {
+  std::vector<std::uint8_t> bytecode;
+  for (int i = 0; i < 15000; ++i) bytecode.insert(bytecode.end(), {0x22, 1, 0x29});
+  bytecode.insert(bytecode.end(), {0x22, 1, 0x27});
+  SiteProgram program;
+  program.conditions.push_back(*rsp::AgentExpression::verify(bytecode, rsp::AgentUse::condition));
+  return program;
+}
+
+TEST_CASE("breakpoint_table: all conditions together take so much memory and no more") {
+  Table t;
+  const std::size_t size = largest_program().memory_size();
+  CHECK(size > 30000 * sizeof(std::uint64_t));
+  const std::size_t most = most_program_memory / size;
+  const auto insert = [&](std::size_t n) {
+    return t.sites.insert_client(pid, text + n, largest_program());
+  };
+  for (std::size_t n = 0; n < most; ++n) REQUIRE(insert(n).has_value());
+  REQUIRE_FALSE(insert(most).has_value());
+  CHECK(insert(most).error().code == Errc::refused);
+  CHECK(t.memory().byte(text + most) != 0xcc);
+  CHECK(t.sites.insert_client(pid, text + most, {}).has_value());
+  for (int i = 0; i < 3; ++i) CHECK(insert(0).has_value());  // in place of itself
+
+  REQUIRE(t.sites.remove_client(pid, text).has_value());
+  CHECK(insert(0).has_value());
+  CHECK_FALSE(insert(most).has_value());
+
+  BreakpointTable child{t.tracee, x86::Mode::amd64};
+  child.copy_from(t.sites);
+  CHECK_FALSE(child.insert_client(pid, text + most, largest_program()).has_value());
+  child.clear();
+  CHECK(child.insert_client(pid, text + most, largest_program()).has_value());
+}
+
 }  // namespace
 }  // namespace stub

@@ -178,5 +178,15 @@ TEST_CASE(
   CHECK(c.ask("qTV:2") == "U");
 }
 
+TEST_CASE("session: trace state variables that are forgotten leave nothing behind") {
+  Client c;
+  for (int n = 0; n < 1000; ++n) {
+    REQUIRE(c.ask("QTDV:" + rsp::hex_number(static_cast<std::uint64_t>(n)) + ":5:0:") == "OK");
+    if (n % 10 == 9) REQUIRE(c.ask("QTinit") == "OK");
+  }
+  CHECK(c.w.engine.trace_variables().size() == 0);
+  CHECK(c.w.engine.trace_variables().get(5) == 0);
+}
+
 }  // namespace
 }  // namespace stub

@@ -1,8 +1,11 @@
 """What a client may send, or not read, and what it costs the server: no more than a fixed amount."""
 
+import os
+import resource
+import socket
 import time
 
-from harness import NEVER, RspClient, case, procfs
+from harness import NEVER, RspClient, case, hexed, procfs
 from harness.rsp import GDB_FEATURES, frame
 
 MOST_KB = 48 * 1024  # of the process that does the work, whatever happens
@@ -139,3 +142,108 @@ def many_second_clients(t):
         other.close()
     answers(t, first)
     bounded(t, first.server)
+
+
+@case()
+def three_hundred_at_once(t):
+    """Three hundred connections in one moment: each is told, none has to wait for its turn."""
+    first = t.rsp(program="steps", once=False, handshake=True)
+    first.query()
+    others = [socket.socket() for _ in range(300)]
+    for other in others:
+        other.setblocking(False)
+        other.connect_ex(("127.0.0.1", first.server.port))
+    begin = time.monotonic()
+    for other in others:
+        other.settimeout(10)
+        t.match(other.recv(4096).decode(), "E.another client is connected", "what it is told")
+        other.close()
+    t.check(time.monotonic() - begin < 5, "it took long")
+    answers(t, first)
+    bounded(t, first.server)
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@case(gdbserver="never looks at a second connection")
+def no_descriptor_is_left(t):
+    """More clients come when the server can open nothing any more: it waits without using the
+    processor, the one who has the session has it still, and later they are told."""
+    first = t.rsp(program="steps", once=False, handshake=True)
+    stop = first.query()
+    tracer = first.server.tracer()
+    before = resource.prlimit(tracer, resource.RLIMIT_NOFILE)
+    resource.prlimit(tracer, resource.RLIMIT_NOFILE, (descriptors(tracer), before[1]))
+    others = [RspClient(t, first.server) for _ in range(3)]
+    used = procfs.cpu_seconds(tracer)
+    time.sleep(0.5)
+    t.check(procfs.cpu_seconds(tracer) - used < 0.2, "it waits by asking all the time")
+    t.equal(first.query().thread, stop.thread, "the first client goes on")
+    time.sleep(0.05)
+    t.equal(first.query().thread, stop.thread, "also after a pause")
+    resource.prlimit(tracer, resource.RLIMIT_NOFILE, before)
+    for other in others:
+        t.equal(other.receive(), "E.another client is connected", "what the others are told")
+
+
+@case(gdbserver="has no such option")
+def onlookers_that_open_files(t):
+    """Whatever clients open, some descriptors are left to the server: it can start a program."""
+    first = t.rsp(multi=True, once=False, server_options=["--observe"], handshake=True)
+    first.ok("!")
+    tracer = first.server.tracer()
+    limit = descriptors(tracer) + 200
+    resource.prlimit(tracer, resource.RLIMIT_NOFILE, (limit, limit))
+    opened = []
+    for _ in range(4):
+        onlooker = RspClient(t, first.server, handshake=True)
+        opened += [onlooker.ask(f"vFile:open:{hexed('/etc/passwd')},0,0") for _ in range(60)]
+    t.equal(opened[-1], "F-1,18", "too many open files")
+    t.check(descriptors(tracer) < limit - 50, "some are left")
+    t.check(sum("F-1" not in reply for reply in opened) > 100, "many could be opened")
+    t.match(first.ask("vRun;" + hexed(t.program("steps")[0])), "^T", "a program starts")
+
+
+@case(gdbserver="has no such option")
+def an_onlooker_that_asks_for_much(t):
+    """A thousand requests that take long, from one who looks on: the other client is answered in
+    between, and SIGTERM ends the server."""
+    first = t.rsp(program="selfcheck 2", once=False, server_options=["--observe"], handshake=True)
+    first.query()
+    place = first.address("main") & ~0xfff
+    onlooker = RspClient(t, first.server, handshake=True)
+    for packet in (f"qSearch:memory:{place:x};100000000;abc", f"qCRC:{place:x},100000000"):
+        t.match(onlooker.ask(packet), "^E", "more than an onlooker may have")
+    path = os.path.join(t.directory, "large")
+    with open(path, "wb") as file:
+        file.truncate(16 << 20)
+    onlooker.raw(frame(f"vFile:MD5:{hexed(path)}".encode()) * 1000)
+    time.sleep(0.1)
+    for _ in range(3):
+        begin = time.monotonic()
+        answers(t, first)
+        took = time.monotonic() - begin
+        t.check(took < 2, lambda: f"an answer took {took:.1f} s")
+    first.server.signal(15)
+    first.server.wait_exit(5)
+
+
+@case(timeout=120)
+def conditions_without_end(t):
+    """The longest condition at ever more addresses: refused at some time; less works again then."""
+    client = t.rsp(program="steps", handshake=True)
+    client.query()
+    place = client.address("main") & ~0xfff
+    condition = "220129" * 15000 + "220127"  # 1 and pop, very often; 1
+    packet = f";X{len(condition) // 2:x},{condition}"
+    replies = [client.ask(f"Z0,{place + at:x},1{packet}") for at in range(400)]
+    t.equal((replies[0], replies[-1][:1]), ("OK", "E"), "the first and the last reply")
+    last = len(replies) - replies[::-1].index("OK") - 1
+    client.ok(f"z0,{place + last:x},1")
+    client.ok(f"Z0,{place + last:x},1{NEVER}")
+    for _ in range(3):  # in place of itself
+        client.ok(f"Z0,{place:x},1{packet}")
+    used = resident_kb(client.server, "VmHWM")
+    t.check(used < MOST_KB + (80 << 10), f"the server has used {used} kB")
