@@ -1,9 +1,12 @@
 // What the inferior can influence and the stub reads as text or structures: files of /proc and the
 // link map. The first byte chooses which, the rest is the content.
 //
-// Holds: mappings are not empty; the documents made of hostile memory are of bounded size.
+// Holds: mappings are not empty; the documents made of hostile memory are of bounded size and
+// well-formed.
 #include <algorithm>
 #include <cstring>
+#include <string_view>
+#include <vector>
 
 #include "stub/libraries_svr4.h"
 #include "stub/proc_fs.h"
@@ -29,6 +32,42 @@ class Memory : public stub::MemoryReader {
   std::span<const std::uint8_t> content_;
 };
 
+bool is_reference(std::string_view text) {
+  for (const char* known : {"&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#"})
+    if (text.starts_with(known)) return true;
+  return false;
+}
+
+// What an XML parser wants of characters, whatever they stand for.
+bool is_xml_text(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (static_cast<unsigned char>(text[i]) < ' ' && text[i] != '\n' && text[i] != '\t')
+      return false;
+    if (text[i] == '&' && !is_reference(text.substr(i))) return false;
+  }
+  return true;
+}
+
+// Elements within each other, with quoted attributes, and only blanks between the tags.
+bool is_well_formed(std::string_view xml) {
+  if (!is_xml_text(xml)) return false;
+  std::vector<std::string_view> open;
+  for (std::size_t tag; (tag = xml.find('<')) != xml.npos;) {
+    const std::size_t end = xml.find('>', tag);
+    if (xml.substr(0, tag).find_first_not_of(" \n") != xml.npos || end == xml.npos) return false;
+    const std::string_view inside = xml.substr(tag + 1, end - tag - 1);
+    xml.remove_prefix(end + 1);
+    if (inside.find('<') != xml.npos || std::ranges::count(inside, '"') % 2 != 0) return false;
+    if (inside.starts_with('/')) {
+      if (open.empty() || open.back() != inside.substr(1)) return false;
+      open.pop_back();
+    } else if (!inside.ends_with('/')) {
+      open.push_back(inside.substr(0, inside.find(' ')));
+    }
+  }
+  return open.empty() && xml.find_first_not_of(" \n") == xml.npos;
+}
+
 void check_libraries(std::span<const std::uint8_t> content, std::size_t word_size) {
   Memory memory(content);
   const auto auxv = std::as_bytes(content.first(std::min<std::size_t>(content.size(), 64)));
@@ -36,7 +75,9 @@ void check_libraries(std::span<const std::uint8_t> content, std::size_t word_siz
   stub::shlib_info_address(program);
   for (stub::LibrariesAnnex annex : {stub::LibrariesAnnex{}, {8, 0, 0}, {16, 8, 1}}) {
     const auto document = stub::libraries_svr4(program, annex);
-    if (document) FUZZ_CHECK(document->size() < 32u << 20);
+    if (!document) continue;
+    FUZZ_CHECK(document->size() < 32u << 20);
+    FUZZ_CHECK(is_well_formed(*document));
   }
 }
 
@@ -66,6 +107,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check_libraries(content, 4);
       break;
   }
-  FUZZ_CHECK(stub::xml_text(text).find_first_of("<>\"'") == std::string::npos);
+  const std::string quoted = stub::xml_text(text);
+  FUZZ_CHECK(quoted.find_first_of("<>\"'") == std::string::npos);
+  FUZZ_CHECK(is_xml_text(quoted));
   return 0;
 }

@@ -9,6 +9,8 @@
 // Holds: one reply at most per packet, and one at least unless the packet resumes or ends
 // something; what is sent is frames; output is bounded; nothing is asked of the kernel that makes
 // no sense; when a living program is let go, no breakpoint byte is in its memory.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -41,9 +43,13 @@ class Conversation {
   }
 
   void line(std::string_view words) {
-    if (words.starts_with("!r")) return bytes(words.substr(2));
+    if (words.starts_with("!r")) {
+      // Nothing else begins a packet that the next line would be taken for a part of.
+      arbitrary_ = arbitrary_ || words.find('$') != words.npos;
+      return (void)bytes(words.substr(2));
+    }
     if (words.starts_with('!')) return happen(words.substr(1));
-    bytes(rsp::frame_packet(words));
+    packet(words);
   }
 
   void end() {
@@ -75,12 +81,30 @@ class Conversation {
     tracee_.at(tid).regs.rsp = stack.value() + 0x800;
   }
 
-  void bytes(std::string_view input) {
+  // A reply to each, besides the stop that the client was waiting for and what the console prints.
+  // What does not come as one packet after arbitrary bytes, or after the end, is left out.
+  void packet(std::string_view payload) {
+    const bool counted = !arbitrary_ && session_.next() == Peer::Next::go_on &&
+                         payload.find_first_of("#$}") == payload.npos;
+    arbitrary_ = arbitrary_ || !counted;
+    const int replies = bytes(rsp::frame_packet(payload));
+    if (!counted) return;
+    FUZZ_CHECK(replies <= 2);
+    FUZZ_CHECK(replies >= 1 || may_be_silent(payload));
+  }
+  // The reply comes with a stop, with a process, or never.
+  static bool may_be_silent(std::string_view payload) {
+    return !payload.empty() && (std::string_view("cCsSkR").find(payload[0]) != payload.npos ||
+                                payload.starts_with("vCont;") || payload.starts_with("vAttach"));
+  }
+
+  int bytes(std::string_view input) {
     // Writes of memory and of registers that the client makes are the client's business.
     changed_ = changed_ || input.find_first_of("MXG") != std::string_view::npos;
     session_.receive(rsp::as_bytes(input));
-    take();
+    const int replies = take();
     if (engine_.find(fake_pid(1)) == nullptr) check_code();
+    return replies;
   }
 
   void check_code() {
@@ -89,10 +113,32 @@ class Conversation {
       FUZZ_CHECK(tracee_.memory(fake_pid(1)).byte(text + i) == code[i]);
   }
 
-  void take() {
+  // The number of packets, without the console's.
+  int take() {
     std::string output;
     session_.take_output(output);
     FUZZ_CHECK(output.size() < most_output);
+    return packets_in(output);
+  }
+
+  // Acknowledgements, packets and notifications, each of these with its sum, and nothing else.
+  static int packets_in(std::string_view output) {
+    int packets = 0;
+    while (!output.empty()) {
+      const char kind = output.front();
+      output.remove_prefix(1);
+      if (kind == '+' || kind == '-') continue;
+      FUZZ_CHECK(kind == '$' || kind == '%');
+      const std::string_view body = output.substr(0, output.find('#'));
+      FUZZ_CHECK(output.size() >= body.size() + 3);
+      std::uint8_t sum = 0;
+      for (const char c : body) sum = static_cast<std::uint8_t>(sum + static_cast<std::uint8_t>(c));
+      FUZZ_CHECK(body.find('$') == body.npos);
+      FUZZ_CHECK(output.substr(body.size() + 1, 2) == fmt::format("{:02x}", sum));
+      packets += kind == '$' && (body == "OK" || !body.starts_with('O')) ? 1 : 0;
+      output.remove_prefix(body.size() + 3);
+    }
+    return packets;
   }
 
   void happen(std::string_view what) {
@@ -152,7 +198,8 @@ class Conversation {
   FakeTracee tracee_;
   Engine engine_;
   Session session_;
-  bool changed_ = false;  // the code, by somebody else
+  bool changed_ = false;    // the code, by somebody else
+  bool arbitrary_ = false;  // bytes that need not have been packets have been received
 };
 
 }  // namespace

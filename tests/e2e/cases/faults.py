@@ -10,6 +10,7 @@ from harness import NEVER, Disconnected, Failure, RspClient, case, procfs
 ERRORS = [*(str(number) for number in
             (errno.EIO, errno.EPERM, errno.EFAULT, errno.ENOMEM, errno.EINTR)), "short"]
 # Some of the calls with one error each; all of them with all errors on request.
+FEWEST = 100  # calls of a session
 STRIDE = 1 if "SIDESTEP_LONG" in os.environ else 23
 
 
@@ -44,7 +45,7 @@ class Run:
         client = RspClient(t, server, handshake=True)
         self.converse(client)
         client.close()
-        server.wait_exit()
+        self.t.equal(server.wait_exit(), 0, "exit status of the server")
 
     def converse(self, client):
         at = client.address("sum_step")
@@ -89,6 +90,7 @@ def play_all(t, leaving):
         number += STRIDE
         t.logs.clear()
     t.note(f"{runs} runs, {reached} calls")
+    t.check(reached > FEWEST, "calls that can fail are reached")
     process.signal(signal.SIGTERM)
     t.equal(process.wait_exit(), 0, "exit status of the program")
     t.match(process.output(), r"^done rounds=\d+ wrong=0 ", "the program's last line")
