@@ -6,7 +6,8 @@
 //   - a decoded instruction lies within the bytes given, and there is a plan for each;
 //   - an emulation that fails has changed nothing;
 //   - a slot's code fits, and ends as asked;
-//   - every stop in a slot maps to the site, or to somewhere outside the slot.
+//   - every stop in a slot maps to the site, or to somewhere outside the slot, unless that is where
+//     the program itself branches to.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -66,6 +67,19 @@ void check_emulate(const x86::Emulate& plan, fuzz::Random& random) {
   }
 }
 
+bool branches_by_a_distance(const x86::Instruction& instruction) {
+  switch (instruction.kind) {
+    case x86::Kind::call:
+    case x86::Kind::conditional_jump:
+    case x86::Kind::count_jump:
+    case x86::Kind::repeated_loop:
+    case x86::Kind::begin_transaction:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void check_canonical(const x86::Instruction& instruction, const x86::SlotCode& code, Address slot,
                      fuzz::Random& random) {
   for (std::size_t offset = 0; offset <= code.size; ++offset) {
@@ -80,8 +94,13 @@ void check_canonical(const x86::Instruction& instruction, const x86::SlotCode& c
     if (result.progress == x86::Progress::not_started) {
       FUZZ_CHECK(result.registers.rip == site_address);
     }
-    // An indirect branch goes where the program says, be it into a slot.
-    if (result.progress == x86::Progress::done && code.jump == 0) FUZZ_CHECK(!inside);
+    // A branch goes where the program says, be it into a slot; an indirect one has its target in a
+    // register.
+    const Address pc(result.registers.rip);
+    const bool goes_there =
+        code.jump != 0 || (branches_by_a_distance(instruction) &&
+                           pc == instruction.branch_target(Address(site_address)));
+    if (result.progress == x86::Progress::done && !goes_there) FUZZ_CHECK(!inside);
     if (offset == 0) FUZZ_CHECK(result.progress != x86::Progress::lost);
     if (offset == code.executed) FUZZ_CHECK(result.progress != x86::Progress::lost);
   }
