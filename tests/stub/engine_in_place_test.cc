@@ -81,7 +81,7 @@ TEST_CASE("in place: what may come instead of the step's end") {
     w.tracee.trap(w.t(1), si_kernel);
     CHECK(w.report() == "1 signal 5");
     CHECK(w.pc(1) == in_place_site.value() + 1);
-    stop_others_resumed();
+    CHECK(w.memory().byte(in_place_site) == 0xcc);
   }
   SECTION("an interrupt before the instruction: once more") {
     w.tracee.interrupt_stop(w.t(1));
