@@ -90,6 +90,7 @@ TEST_CASE("site_filter: counts") {
   CHECK(Filter("every=3").hits(7) == "nnynnyn");
   CHECK(Filter("after=2").hits(5) == "nnyyy");
   CHECK(Filter("after=2 every=2").hits(7) == "nnnynyn");
+  CHECK(Filter("after=1 every=3").hits(7) == "nnnynny");
   CHECK(Filter("every=1").hits(2) == "yy");
   Filter others("thread=1 every=2");  // other threads' hits do not count
   CHECK(others.hits(3, 1) == "nyn");
