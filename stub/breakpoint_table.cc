@@ -89,7 +89,7 @@ Result<Site*> BreakpointTable::insert(Pid pid, Address at) {
     return fail(Errc::bad_address, "Cannot access memory at the breakpoint's address", EFAULT);
   site.shadow = site.original[0];
   site.entry = journalled(site);
-  if (journal().is_open() && !site.entry.recorded())
+  if (site.entry.is_lost())
     return fail(Errc::refused, "Too many breakpoints", ENOSPC);
   if (tracee_.write_memory(pid, at, {&int3_byte, 1}) != 1)
     return fail(Errc::bad_address, "Cannot write a breakpoint there", EFAULT);
@@ -143,9 +143,9 @@ void BreakpointTable::remove_internal(Pid pid, Address at) {
 
 void BreakpointTable::drop_internal(Pid pid) {
   for (auto it = sites_.begin(); it != sites_.end();) {
-    Site& site = (it++)->second;
+    JournalledSite& site = (it++)->second;
     site.internal = 0;
-    if (!site.client) take_out(pid, site);
+    if (!site.client || site.entry.is_lost()) take_out(pid, site);
   }
 }
 

@@ -85,7 +85,8 @@ class BreakpointTable {
   // Memory that has vanished is no error: the site is gone with it.
   Result<void> remove_client(Pid pid, Address at);
   void remove_internal(Pid pid, Address at);
-  // All internal references at once: those of a fork child, which nobody there holds.
+  // Of the copy for a fork child, whose memory is `pid`'s: all internal references, which nobody
+  // there holds, and the sites that the journal has no room for.
   void drop_internal(Pid pid);
 
   // Plans again from what memory holds now: the program has rewritten its text.

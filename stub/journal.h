@@ -42,6 +42,7 @@ struct ProcessRow {
   Pid pid{};
   SpaceId space{};
   x86::Mode mode = x86::Mode::amd64;
+  bool trap_ignored = false;
 };
 struct SiteRow {
   Address address;
@@ -94,12 +95,12 @@ struct JournalSheet {
 
 // The file, zero at first, which is an empty journal.
 struct JournalFile {
-  JournalSheet<ProcessRow, 4096> processes;
+  JournalSheet<ProcessRow, 1u << 18> processes;
   JournalSheet<SiteRow, 1u << 20> sites;
-  JournalSheet<AreaRow, 4096> areas;
+  JournalSheet<AreaRow, 1u << 18> areas;
   JournalSheet<SlotRow, 1u << 18> slots;
   JournalSheet<ScratchRow, 1u << 16> scratches;
-  JournalSheet<SettledRow, 1u << 16> settled;
+  JournalSheet<SettledRow, 1u << 18> settled;  // one for each thread
   JournalSheet<BorrowedRow, 16> borrowed;
 };
 
@@ -113,7 +114,8 @@ class JournalTable {
     cells_ = sheet.cells;
     capacity_ = capacity;
   }
-  // nullptr: the sheet is full, or there is no journal.
+  // nullptr: the sheet is full, or there is no journal. Sheets of what a client can have very many
+  // of (sites, slots) can be filled; the others have room for as much as the kernel has as a rule.
   JournalCell<Row>* add(const Row& row) {
     JournalCell<Row>* cell = free_cell();
     if (cell == nullptr) return nullptr;
@@ -195,7 +197,8 @@ class JournalEntry {
     if (cell_ != nullptr) (journal().*table).remove(cell_);
   }
 
-  bool recorded() const { return cell_ != nullptr; }
+  // There is a journal, but no room in it: what it was to be written for must not be done.
+  bool is_lost() const { return cell_ == nullptr && journal().is_open(); }
   Row* row() { return cell_ == nullptr ? nullptr : &cell_->row; }
 
  private:

@@ -51,17 +51,18 @@ std::optional<Address> SsolAreas::free_slot(Address site, bool near) {
   return std::nullopt;
 }
 
-Slot& SsolAreas::occupy(const Slot& content) {
+Slot* SsolAreas::occupy(const Slot& content) {
+  SlotEntry entry({.slot = content, .space = space_});
+  if (entry.is_lost()) return nullptr;
   for (std::size_t i = 0; i < ranges_.size(); ++i) {
     if (!inside(ranges_[i], content.address)) continue;
     assert(!free_[i].empty() && free_[i].back() == content.address);
     free_[i].pop_back();
   }
   auto& place = slots_[content.address];
-  place = std::make_unique<JournalledSlot>(
-      JournalledSlot{content, SlotEntry({.slot = content, .space = space_})});
+  place = std::make_unique<JournalledSlot>(JournalledSlot{content, std::move(entry)});
   live_[{content.site, content.ending}] = place.get();
-  return *place;
+  return place.get();
 }
 
 void SsolAreas::add(Range area) {

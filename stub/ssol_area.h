@@ -48,8 +48,9 @@ class SsolAreas {
   // The next free slot within reach of `site` (+-2 GiB with a margin; anywhere when `near` is
   // false). nullopt: a new area is needed there.
   std::optional<Address> free_slot(Address site, bool near);
-  // Gives a slot that free_slot() has just returned its content.
-  Slot& occupy(const Slot& content);
+  // Gives a slot that free_slot() has just returned its content. Null: the journal has no room for
+  // it; the slot stays free.
+  Slot* occupy(const Slot& content);
   void add(Range area);
   // A slot that a predecessor has filled, for threads that are still in it.
   void inherit(const Slot& slot);

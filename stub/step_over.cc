@@ -174,9 +174,9 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
   SlotRun run{.site = site.address, .saved_scratch = std::nullopt};
   if (slot->code.scratch) {
     std::uint64_t* scratch = general_register(regs, *slot->code.scratch);
+    run.entry = ScratchEntry({.program_value = *scratch, .site = site.address, .tid = thread.tid});
+    if (run.entry.is_lost()) return in_place(site, "the journal is full");
     run.saved_scratch = std::exchange(*scratch, slot->code.scratch_value);
-    run.entry = ScratchEntry(
-        {.program_value = *run.saved_scratch, .site = site.address, .tid = thread.tid});
   }
   regs.rip = slot->address.value();
   // The PC is no system call's any more: the kernel must not apply a restart to it.
@@ -280,11 +280,11 @@ Slot* StepOver::make_slot(Thread& thread, Site& site, const x86::Instruction& in
     areas.drop(*place);
     return nullptr;
   }
-  return &areas.occupy({.address = *place,
-                        .site = site.address,
-                        .instruction = instruction,
-                        .code = *code,
-                        .ending = ending});
+  return areas.occupy({.address = *place,
+                       .site = site.address,
+                       .instruction = instruction,
+                       .code = *code,
+                       .ending = ending});
 }
 
 std::optional<Address> StepOver::free_slot(Thread& thread, Address site, bool near) {

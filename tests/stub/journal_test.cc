@@ -1,7 +1,9 @@
 #include "stub/journal.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <vector>
 
 #include "stub/engine.h"
@@ -88,6 +90,56 @@ TEST_CASE("journal: bytes of a dead daemon are restored, where they still are it
   CHECK(tracee.memory(one).byte(boost_site) == 0x48);
   CHECK(tracee.memory(one).byte(push_site) == 0x90);
   CHECK(tracee.memory(two).byte(boost_site) == 0xcc);
+}
+
+// In a process of its own, which has a journal as the daemon has.
+bool with_journal(const std::function<bool()>& check) {
+  const pid_t child = fork();
+  if (child == 0) _exit(journal().create() && check() ? 0 : 1);
+  int status = -1;
+  waitpid(child, &status, 0);
+  return status == 0;
+}
+
+TEST_CASE("journal: what it has no room for is not done") {
+  SECTION("a slot") {
+    CHECK(with_journal([] {
+      Slot slot;
+      slot.address = area;
+      slot.site = text;
+      SsolAreas areas(SpaceId{1});
+      areas.add({area, 2 * x86::slot_size});
+      const bool before = areas.occupy(slot) != nullptr;
+      while (journal().slots.add({}) != nullptr) {
+      }
+      Slot next = slot;
+      next.address = *areas.free_slot(text, true);
+      return before && areas.occupy(next) == nullptr && areas.at(next.address) == nullptr &&
+             areas.free_slot(text, true) == next.address;
+    }));
+  }
+  SECTION("a site, and one of a fork child") {
+    CHECK(with_journal([] {
+      FakeTracee tracee;
+      const Pid parent = fake_pid(1), child = fake_pid(2);
+      for (const Pid pid : {parent, child}) {
+        tracee.add(pid, leader_of(pid));
+        World::fill(tracee.memory(pid));
+      }
+      BreakpointTable sites(tracee, x86::Mode::amd64, SpaceId{1});
+      BreakpointTable copy(tracee, x86::Mode::amd64, SpaceId{2});
+      const bool before = sites.insert_client(parent, boost_site, {}).has_value();
+      tracee.memory(child).put(boost_site, {0xcc});
+      while (journal().sites.add({}) != nullptr) {
+      }
+      copy.copy_from(sites);
+      copy.drop_internal(child);
+      return before && !sites.insert_client(parent, push_site, {}) &&
+             tracee.memory(parent).byte(push_site) == 0x55 && copy.empty() &&
+             tracee.memory(child).byte(boost_site) == 0x48 &&
+             tracee.memory(parent).byte(boost_site) == 0xcc;
+    }));
+  }
 }
 
 }  // namespace
