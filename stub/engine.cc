@@ -109,6 +109,8 @@ void Engine::on_unknown(const WaitResult& result) {
   Inferior* leader_of_known = process(Pid{raw(result.tid)});
   if (leader_of_known == nullptr) {
     early_stops_[result.tid] = result.status;
+    // Where there are others, one of them may be about to tell of it.
+    if (processes_.empty() && last_space_) release_orphans(*last_space_);
     return;
   }
   if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status))

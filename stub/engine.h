@@ -120,6 +120,11 @@ class Engine {
   // `stay_stopped` (LLDB's D1): the process is left with SIGSTOP.
   Result<void> detach(Pid pid, bool stay_stopped = false);
   Result<void> kill(Pid pid);
+  // When all has been detached from: blocks until nothing of ours is left. As a rule nothing is;
+  // but a thread that sleeps uninterruptibly (in vfork, in a driver) gives back debug registers and
+  // a place in an area when it wakes up, and would die of them once nobody traces it. SIGCHLD is to
+  // be blocked.
+  void wait_for_sleepers();
   // Undoes what a predecessor has left in the processes of its journal, and lets them go. The
   // caller is the predecessor itself after execve (its threads are still traced), or nobody traces
   // them.
@@ -258,6 +263,7 @@ class Engine {
   void remove_thread(Thread& thread);
   void remove_process(Inferior& process);
   void let_go(Inferior& process);
+  void release(Thread& thread, const WaitStatus& status);
   void check_zombie_leaders();
   bool is_zombie_leader(const Thread& thread) const;
   void report_if_none_resumed();
@@ -316,10 +322,14 @@ class Engine {
   Result<void> take_over(Inferior& attached);
   void adopt_signal(Thread& leader);
   bool pump(const std::function<bool()>& done, int milliseconds);
+  int signal_to_leave_with(const Thread& thread) const;
   bool detach_thread(Thread& thread);
   bool stop_all_with(Pid leaving, const AddressSpace& space);
   void release_guests(const AddressSpace& space);
   void remove_areas(AddressSpace& space);
+  void note_trap_action(Inferior& process);
+  void restore_trap_action(Inferior& process);
+  Thread* sleeper();
   Thread* thread(Tid tid);
   Inferior* process(Pid pid);
   Result<x86::GeneralRegisters*> general(Thread& thread);
@@ -337,6 +347,8 @@ class Engine {
   std::deque<WaitResult> deaths_;   // waited for in the middle of something else
   std::vector<Tid> orphaned_;       // children disowned; looked at when nothing is being walked
   std::map<Tid, int> early_stops_;  // statuses of threads whose parent has not told of them yet
+  // Of the process that ended last: what an orphan has a copy of.
+  std::shared_ptr<AddressSpace> last_space_;
 
   std::set<Tid> let_go_;  // whose ends are nobody's business but still come to us
 

@@ -128,6 +128,8 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
                                   origin.lifetime);
   if (followed && !shares_memory) process.space->sites.put_in_missing(child);
   process.origin = origin.origin;
+  process.trap_ignored = origin.trap_ignored;
+  if (ProcessRow* row = process.entry.row()) row->trap_ignored = process.trap_ignored;
   process.hidden = !followed;
   process.release_at_stop = !followed && !shares_memory;
   if (shares_memory) process.vfork_parent = origin.pid;
@@ -245,6 +247,7 @@ void Engine::on_process_exit(Inferior& process, const WaitStatus& status) {
     if (member->own_process) survivors.push_back(member.get());
   for (Thread* member : survivors) set_apart(*member);
   remove_process(process);
+  last_space_ = space;
   release_orphans(*space);
   if (!told) return;
   Stop stop;
@@ -326,6 +329,7 @@ void Engine::let_go(Inferior& process) {
   process.hidden = true;
   process.exiting = false;
   process.release_at_stop = true;
+  restore_trap_action(process);
   std::vector<Thread*> stopped;
   for (auto& [tid, member] : process.threads)
     if (!member->running) stopped.push_back(member.get());
@@ -333,11 +337,39 @@ void Engine::let_go(Inferior& process) {
   const Tid child_of_ours =
       leader && raw(leader->ppid) == getpid() ? leader_of(process.pid) : Tid{};
   for (Thread* member : stopped) {
+    // The areas can be taken away when it has slept; till then they are its child's as well.
+    if (member->in_vfork_next && !process.space->areas.ranges().empty()) {
+      resume_in_kernel(*member, ResumeHow::run);
+      continue;
+    }
     // Killed meanwhile, it is still ours to wait for; a child of ours always is.
     if (!detach_thread(*member) || member->tid == child_of_ours) let_go_.insert(member->tid);
     remove_thread(*member);
   }
   if (process.threads.empty()) remove_process(process);
+}
+
+// A stop of a process that was let go before. The last of its threads to stop takes the areas away,
+// which it cannot do inside of vfork: it is stopped once more, behind it. Its child is out of the
+// memory then, although its end may not have been told yet.
+void Engine::release(Thread& thread, const WaitStatus& status) {
+  Inferior& process = *thread.process;
+  AddressSpace& space = *process.space;
+  const bool is_last =
+      !thread.own_memory &&
+      std::ranges::all_of(space.users,
+                          [&](const Inferior* user) {
+                            return user == &process || user->vfork_parent == process.pid;
+                          }) &&
+      std::ranges::none_of(process.threads, [](const auto& each) { return each.second->running; });
+  if (!is_last || space.areas.ranges().empty()) return let_go(process);
+  const auto* event = std::get_if<EventStop>(&status);
+  if (event != nullptr && event->event == PtraceEvent::vfork_done) {
+    resume_in_kernel(thread, ResumeHow::run);
+    return request_interrupt(thread);
+  }
+  if (event == nullptr) remove_areas(space);
+  let_go(process);
 }
 
 // A leader that has called pthread_exit stays as a zombie until its threads are gone; it cannot

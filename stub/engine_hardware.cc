@@ -48,8 +48,9 @@ void Engine::hit_hardware(Thread& thread) {
 
 Result<void> Engine::insert_hardware(Pid pid, rsp::PointType type, Address at, std::uint64_t length,
                                      SiteProgram program) {
-  const Inferior* known = find(pid);
-  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  if (find(pid) == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  Inferior* known = process(pid);
+  note_trap_action(*known);
   auto inserted = known->space->hardware.insert(type, at, length, std::move(program));
   if (inserted) reload_hardware(*known->space);
   return inserted;

@@ -1,13 +1,17 @@
 // Taking on processes and letting them go.
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <ctime>
 
 #include "stub/clock.h"
 #include "stub/engine.h"
+#include "stub/log.h"
 #include "stub/proc_fs.h"
 #include "stub/ptrace_refusal.h"
 #include "stub/ssol_mapping.h"
+#include "stub/trap_action.h"
 
 namespace stub {
 namespace {
@@ -90,8 +94,10 @@ void Engine::join(Inferior& process, std::shared_ptr<AddressSpace> space) {
   process.space = std::move(space);
   process.space->users.push_back(&process);
   if (process.lifetime == Lifetime::independent)
-    process.entry =
-        ProcessEntry({.pid = process.pid, .space = process.space->id, .mode = process.space->mode});
+    process.entry = ProcessEntry({.pid = process.pid,
+                                  .space = process.space->id,
+                                  .mode = process.space->mode,
+                                  .trap_ignored = process.trap_ignored});
 }
 
 Inferior& Engine::add_process(Pid pid, std::shared_ptr<AddressSpace> space, Lifetime lifetime) {
@@ -183,8 +189,13 @@ Result<void> Engine::attach(Pid pid) {
   if (status && raw(status->tgid) != raw(pid))
     return fail(Errc::refused, "That is a thread; attach to its process " +
                                    std::to_string(raw(status->tgid)) + " instead");
+  Inferior& fresh = add_process(pid, new_space(x86::Mode::amd64), Lifetime::independent);
+  if (fresh.entry.is_lost()) {
+    remove_process(fresh);
+    return fail(Errc::refused, "Too many processes");
+  }
   attaching_ = !non_stop_;
-  auto attached = take_over(add_process(pid, new_space(x86::Mode::amd64), Lifetime::independent));
+  auto attached = take_over(fresh);
   attaching_ = false;
   return attached;
 }
@@ -266,15 +277,19 @@ void Engine::release_guests(const AddressSpace& space) {
 
 // A signal that the program was about to receive goes with it, unless the client has said that the
 // program is not to see it.
-bool Engine::detach_thread(Thread& thread) {
-  (void)flush(thread);
-  unload_hardware(thread);
-  int signal = thread.signal != 0 ? thread.signal : thread.stop_signal;
+int Engine::signal_to_leave_with(const Thread& thread) const {
+  const int signal = thread.signal != 0 ? thread.signal : thread.stop_signal;
   const bool deliver =
       signal != SIGTRAP &&
       (!program_signals_ || program_signals_->test(static_cast<std::size_t>(signal)));
-  if (!deliver) signal = thread.trap_mask.requeue ? SIGTRAP : 0;
-  return tracee_.detach(thread.tid, signal).has_value();
+  if (deliver) return signal;
+  return thread.trap_mask.requeue ? SIGTRAP : 0;
+}
+
+bool Engine::detach_thread(Thread& thread) {
+  (void)flush(thread);
+  unload_hardware(thread);
+  return tracee_.detach(thread.tid, signal_to_leave_with(thread)).has_value();
 }
 
 Result<void> Engine::detach(Pid pid, bool stay_stopped) {
@@ -306,6 +321,7 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
     space->sites.clear();
     const bool needed = std::ranges::any_of(
         space->users, [&](const Inferior* user) { return user != leaving && !is_guest(*user); });
+    if (!needed) space->hardware = HardwarePoints();
     if (all_stopped && !needed) remove_areas(*space);
   }
   release_guests(*space);
@@ -329,6 +345,61 @@ void Engine::remove_areas(AddressSpace& space) {
       unmap_areas(tracee_, space, *member, death);
     }
   if (death) deaths_.push_back(*death);
+}
+
+// Asked while nothing is inserted: afterwards the action may be a trap's doing.
+void Engine::note_trap_action(Inferior& process) {
+  AddressSpace& space = *process.space;
+  if (process.trap_ignored || !space.sites.empty() || !space.hardware.empty()) return;
+  process.trap_ignored = ignores_trap(process.pid);
+  if (ProcessRow* row = process.entry.row()) row->trap_ignored = process.trap_ignored;
+}
+
+void Engine::restore_trap_action(Inferior& process) {
+  if (!process.trap_ignored || !leaves_trap_alone(process.pid)) return;
+  std::optional<WaitResult> death;
+  for (auto& [tid, member] : process.threads) {
+    const bool gets_signal = signal_to_leave_with(*member) != 0;
+    if (member->running || member->mid_syscall || member->own_memory || gets_signal) continue;
+    if (!general(*member) || !flush(*member)) continue;
+    if (ignore_trap(tracee_, *process.space, *member, death) || death) break;
+  }
+  if (death) deaths_.push_back(*death);
+}
+
+// A thread of a program that was let go which has not stopped since, and has something of ours. (Of
+// a program that is to end with us that is its being traced.) One that an exec of another thread
+// has replaced is never heard of again.
+Thread* Engine::sleeper() {
+  for (const auto& [pid, process] : processes_) {
+    if (!process->release_at_stop) continue;
+    const bool may_stay =
+        process->lifetime == Lifetime::independent && process->space->areas.ranges().empty();
+    for (const auto& [tid, member] : process->threads) {
+      if (!member->running || (may_stay && member->debug_loaded == DebugRegisters())) continue;
+      const auto status = proc_fs::status(tid);
+      if (status && raw(status->tracer) == ::getpid() && status->state != 'Z') return member.get();
+    }
+  }
+  return nullptr;
+}
+
+void Engine::wait_for_sleepers() {
+  constexpr int rounds_in_silence = 20;
+  constexpr timespec round{0, 50'000'000};
+  sigset_t child_signal;
+  sigemptyset(&child_signal);
+  sigaddset(&child_signal, SIGCHLD);
+  int rounds = 0;
+  for (Thread* asleep = sleeper(); asleep != nullptr; asleep = sleeper()) {
+    request_interrupt(*asleep);
+    if (++rounds == rounds_in_silence)
+      say("Waiting to let go of process " + std::to_string(raw(asleep->process->pid)) +
+          ": its thread " + std::to_string(raw(asleep->tid)) + " is in an uninterruptible sleep");
+    sigtimedwait(&child_signal, nullptr, &round);
+    on_child_event();
+  }
+  for (auto& [pid, process] : processes_) process->entry = ProcessEntry();  // nobody needs to look
 }
 
 Result<void> Engine::kill(Pid pid) {

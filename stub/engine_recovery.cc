@@ -64,6 +64,7 @@ void Engine::clean_up_after(const Journal& predecessor) {
   while (more_events_);
   inherit_stops();
   for (const Pid pid : std::vector<Pid>(order_)) (void)detach(pid);
+  wait_for_sleepers();
   while (!order_.empty()) remove_process(*process(order_.back()));  // what cannot be reached
 }
 
@@ -72,7 +73,9 @@ void Engine::inherit_spaces(const Journal& predecessor) {
   predecessor.processes.for_each([&](const ProcessRow& row) {
     auto& space = spaces[row.space];
     if (!space) space = new_space(row.mode);
-    add_process(row.pid, space, Lifetime::independent).exiting = true;
+    Inferior& inherited = add_process(row.pid, space, Lifetime::independent);
+    inherited.exiting = true;
+    inherited.trap_ignored = row.trap_ignored;
   });
   const auto space_of = [&](SpaceId id) {
     const auto found = spaces.find(id);

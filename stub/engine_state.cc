@@ -106,8 +106,9 @@ std::size_t Engine::write_memory(Pid pid, Address to, std::span<const std::byte>
 // ---- points ------------------------------------------------------------------------------------
 
 Result<void> Engine::insert_breakpoint(Pid pid, Address at, SiteProgram program) {
-  const Inferior* known = find(pid);
-  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  if (find(pid) == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  Inferior* known = process(pid);
+  note_trap_action(*known);
   auto site = known->space->sites.insert_client(pid, at, std::move(program));
   if (!site) return tl::unexpected(site.error());
   (*site)->filter = known->space->filter_at(at);

@@ -112,7 +112,7 @@ void Engine::handle_stop(Thread& thread, const WaitStatus& status) {
   if (!make_canonical(thread, status, facts)) return;
   if (thread.in_place_step) end_in_place(thread);
   if (thread.stepped_from) step_over_.hide_trap_flag(thread, *thread.stepped_from);
-  if (thread.process->release_at_stop) return let_go(*thread.process);
+  if (thread.process->release_at_stop) return release(thread, status);
   if (std::exchange(thread.announce, false))
     return queue_stop(thread, {.kind = StopKind::thread_created, .signal = SIGTRAP});
   gather_facts(thread, facts);

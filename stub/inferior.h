@@ -73,6 +73,7 @@ struct Inferior {
   std::optional<std::set<std::uint64_t>> caught_syscalls;  // empty set: all
   std::optional<Pid> vfork_parent;  // on whose memory it runs, until its exec
   ProcessEntry entry{};             // if it is to outlive the daemon
+  bool trap_ignored = false;        // SIGTRAP, before we came (trap_action.h)
   bool exiting = false;  // kill() or detach() is under way: nothing of it is reported any more
 };
 

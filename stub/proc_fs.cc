@@ -83,6 +83,8 @@ bool take_status_field(std::string_view name, std::string_view value, Status& s)
   if (name == "TracerPid") return take_id(value, s.tracer);
   if (name == "Uid") return take_number(value, s.uid) && take_number(value, s.effective_uid);
   if (name == "Gid") return take_number(value, s.gid) && take_number(value, s.effective_gid);
+  if (name == "SigIgn") return take_number(value, s.signals_ignored, 16);
+  if (name == "SigCgt") return take_number(value, s.signals_caught, 16);
   if (name == "Seccomp") return take_number(value, s.seccomp);
   if (name == "Threads") return take_number(value, s.threads);
   if (name == "NSpid") {

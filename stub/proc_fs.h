@@ -28,6 +28,8 @@ struct Status {
   std::uint32_t effective_uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t effective_gid = 0;
+  std::uint64_t signals_ignored = 0;  // bit n - 1: signal n
+  std::uint64_t signals_caught = 0;
   int seccomp = 0;  // 0 none, 1 strict, 2 filter
   int threads = 0;
   std::vector<pid_t> ns_tids;  // this id in each pid namespace, ours first (NSpid)

@@ -12,8 +12,10 @@ constexpr std::uint64_t bit(int signal) { return std::uint64_t{1} << (signal - 1
 constexpr std::uint64_t all_but_forced = ~(bit(SIGTRAP) | bit(SIGSYS));
 constexpr std::uint64_t syscall_length = 2;  // 0f 05 and cd 80
 
-constexpr SyscallNumbers amd64_numbers{.mmap = 9, .munmap = 11, .madvise = 28, .prctl = 157};
-constexpr SyscallNumbers i386_numbers{.mmap = 192, .munmap = 91, .madvise = 219, .prctl = 172};
+constexpr SyscallNumbers amd64_numbers{
+    .mmap = 9, .munmap = 11, .madvise = 28, .prctl = 157, .rt_sigaction = 13};
+constexpr SyscallNumbers i386_numbers{
+    .mmap = 192, .munmap = 91, .madvise = 219, .prctl = 172, .rt_sigaction = 174};
 
 using Register = std::uint64_t x86::GeneralRegisters::*;
 constexpr std::array<Register, 6> amd64_arguments{
@@ -55,6 +57,21 @@ RemoteSyscall::~RemoteSyscall() {
 
 Result<std::uint64_t> RemoteSyscall::call(std::uint64_t number,
                                           std::initializer_list<std::uint64_t> arguments) {
+  return begin(number, arguments).and_then([&] { return step_over_instruction(); }).and_then([&] {
+    return value();
+  });
+}
+
+Result<std::uint64_t> RemoteSyscall::call_untrapped(
+    std::uint64_t number, std::initializer_list<std::uint64_t> arguments) {
+  saved_info_.reset();
+  return begin(number, arguments).and_then([&] { return run_through_call(); }).and_then([&] {
+    return value();
+  });
+}
+
+Result<void> RemoteSyscall::begin(std::uint64_t number,
+                                  std::initializer_list<std::uint64_t> arguments) {
   if (!usable_) return fail(Errc::thread_gone, "The thread cannot execute a system call", ESRCH);
   x86::GeneralRegisters regs = saved_;
   regs.rip = at_.value();
@@ -64,8 +81,10 @@ Result<std::uint64_t> RemoteSyscall::call(std::uint64_t number,
   const auto& places = mode_ == x86::Mode::amd64 ? amd64_arguments : i386_arguments;
   auto place = places.begin();
   for (const std::uint64_t argument : arguments) regs.*(*place++) = argument;
-  if (auto set = tracee_.set_registers(tid_, regs); !set) return tl::unexpected(set.error());
-  if (auto stepped = step_over_instruction(); !stepped) return tl::unexpected(stepped.error());
+  return tracee_.set_registers(tid_, regs);
+}
+
+Result<std::uint64_t> RemoteSyscall::value() const {
   const auto after = tracee_.registers(tid_);
   if (!after) return tl::unexpected(after.error());
   auto value = static_cast<std::int64_t>(after->rax);
@@ -76,6 +95,22 @@ Result<std::uint64_t> RemoteSyscall::call(std::uint64_t number,
                                   : static_cast<std::uint64_t>(value);
 }
 
+// nullopt: it is gone.
+std::optional<WaitStatus> RemoteSyscall::next_stop(ResumeHow how) {
+  usable_ = tracee_.resume(tid_, how, 0).has_value();
+  if (!usable_) return std::nullopt;
+  const auto result = tracee_.wait_for(tid_);
+  if (!result) return std::nullopt;
+  const WaitStatus status = decode_wait_status(result->status);
+  if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status)) {
+    death_ = result;
+    usable_ = false;
+    return std::nullopt;
+  }
+  left_group_stop_ = left_group_stop_ || std::holds_alternative<GroupStop>(status);
+  return status;
+}
+
 // Other stops may come first (a PTRACE_INTERRUPT already on its way); they are passed over, and the
 // engine's own bookkeeping copes with an interrupt that was answered here. A group-stop is reported
 // again when the thread runs on: an interrupt is answered with it (kernel/signal.c,
@@ -83,30 +118,32 @@ Result<std::uint64_t> RemoteSyscall::call(std::uint64_t number,
 Result<void> RemoteSyscall::step_over_instruction() {
   constexpr int patience = 16;
   for (int i = 0; i < patience; ++i) {
-    if (auto gone = tracee_.resume(tid_, ResumeHow::step, 0); !gone) {
-      usable_ = false;
-      return gone;
-    }
-    const auto result = tracee_.wait_for(tid_);
-    if (!result) break;
-    const WaitStatus status = decode_wait_status(result->status);
-    if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status)) {
-      death_ = result;
-      break;
-    }
-    const auto* stop = std::get_if<SignalStop>(&status);
+    const auto status = next_stop(ResumeHow::step);
+    if (!status) break;
+    const auto* stop = std::get_if<SignalStop>(&*status);
     if (stop != nullptr && stop->signal == SIGSYS) {
       const auto info = tracee_.siginfo(tid_);
       if (info && info->si_code > 0)
         return fail(Errc::unsupported, "The program has system calls sent to itself");
       sigsys_taken_ = true;
     }
-    left_group_stop_ = left_group_stop_ || std::holds_alternative<GroupStop>(status);
     const auto regs = tracee_.registers(tid_);
     if (regs && stop != nullptr && stop->signal == SIGTRAP && regs->pc() == at_ + syscall_length)
       return {};
   }
-  usable_ = !death_;
+  return fail(Errc::thread_gone, "The thread did not finish a system call", ESRCH);
+}
+
+// Into the call and out of it, and into the stop that comes before anything else.
+Result<void> RemoteSyscall::run_through_call() {
+  constexpr int patience = 16, ends = 2;
+  int seen = 0;
+  for (int i = 0; i < patience && seen < ends; ++i) {
+    const auto status = next_stop(ResumeHow::syscall);
+    if (!status) break;
+    if (std::holds_alternative<SyscallStop>(*status)) ++seen;
+  }
+  if (seen == ends && tracee_.interrupt(tid_) && next_stop(ResumeHow::run)) return {};
   return fail(Errc::thread_gone, "The thread did not finish a system call", ESRCH);
 }
 

@@ -10,7 +10,9 @@
 // the kernel does not say so beforehand. One that somebody has sent comes again later.
 // Single-stepping is used rather than PTRACE_SYSCALL because the stop it
 // ends in is a signal stop: only on the way out of one does the kernel look at orig_rax and restart
-// an interrupted call.
+// an interrupted call. The exception is a call that is not to be followed by a SIGTRAP, which would
+// undo it: that ends in the stop of an interrupt, of which the same is true, but which no signal
+// can be delivered from.
 #pragma once
 
 #include <array>
@@ -18,6 +20,7 @@
 
 #include "arch/registers.h"
 #include "stub/tracee.h"
+#include "stub/wait_status.h"
 
 namespace stub {
 
@@ -34,11 +37,20 @@ class RemoteSyscall {
   // unsupported: the program does not let the system call through.
   Result<std::uint64_t> call(std::uint64_t number, std::initializer_list<std::uint64_t> arguments);
 
+  // The same, without a trap behind it. It must be the last call, and the thread must have no
+  // signal to receive yet.
+  Result<std::uint64_t> call_untrapped(std::uint64_t number,
+                                       std::initializer_list<std::uint64_t> arguments);
+
   // The thread's death, when it was waited for here. The engine has to be told.
   std::optional<WaitResult> death() const { return death_; }
 
  private:
+  Result<void> begin(std::uint64_t number, std::initializer_list<std::uint64_t> arguments);
   Result<void> step_over_instruction();
+  Result<void> run_through_call();
+  std::optional<WaitStatus> next_stop(ResumeHow how);
+  Result<std::uint64_t> value() const;
 
   Tracee& tracee_;
   Tid tid_;
@@ -56,7 +68,7 @@ class RemoteSyscall {
 // System call numbers by mode: arch/x86/entry/syscalls/syscall_{64,32}.tbl. i386 has mmap2, whose
 // offset counts pages; for anonymous memory that makes no difference.
 struct SyscallNumbers {
-  std::uint64_t mmap, munmap, madvise, prctl;
+  std::uint64_t mmap, munmap, madvise, prctl, rt_sigaction;
 };
 const SyscallNumbers& syscall_numbers(x86::Mode mode);
 

@@ -10,7 +10,7 @@
 // put back where it is known or as good as known: it was seen with SIGTRAP in it at an earlier stop
 // and is the same now but for that bit, or everything but SIGTRAP is blocked, which is what becomes
 // of a thread that has blocked everything. A mask that is neither of the two stays as the kernel
-// leaves it, and so does the action.
+// leaves it. The action does until the program is let go (trap_action.h).
 #pragma once
 
 #include <csignal>

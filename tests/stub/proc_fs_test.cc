@@ -39,7 +39,8 @@ TEST_CASE("parse_status") {
   auto s = proc_fs::parse_status(
       "Name:\ta\\nTracerPid:\\t77\nUmask:\t0022\nState:\tt (tracing stop)\nTgid:\t100\nNgid:\t0\n"
       "Pid:\t101\nPPid:\t1\nTracerPid:\t42\nUid:\t1000\t1001\t1002\t1003\n"
-      "Gid:\t2000\t2001\t2002\t2003\nNSpid:\t101\t8\t2\nThreads:\t3\nSeccomp:\t2\n");
+      "Gid:\t2000\t2001\t2002\t2003\nNSpid:\t101\t8\t2\nThreads:\t3\n"
+      "SigIgn:\t8000000000000010\nSigCgt:\t0000000000000400\nSeccomp:\t2\n");
   REQUIRE(s);
   CHECK(s->state == 't');
   CHECK(s->tgid == Pid{100});
@@ -50,6 +51,8 @@ TEST_CASE("parse_status") {
   CHECK(s->effective_uid == 1001);
   CHECK(s->gid == 2000);
   CHECK(s->effective_gid == 2001);
+  CHECK(s->signals_ignored == 0x8000000000000010);
+  CHECK(s->signals_caught == 0x400);
   CHECK(s->seccomp == 2);
   CHECK(s->threads == 3);
   CHECK(s->ns_tids == std::vector<pid_t>{101, 8, 2});

@@ -1,6 +1,10 @@
 """fork, vfork and exec: followed, not followed, and never with a breakpoint byte in the child."""
 
-from harness import BOTH, NEVER, case
+import os
+import signal
+import time
+
+from harness import BOTH, NEVER, case, procfs
 from harness.rsp import GDB_FEATURES
 
 
@@ -203,3 +207,57 @@ def forks_raw(t):
     stop = client.resume()
     t.equal((stop.kind, stop.status), ("W", 5), f"the end: {stop}")
     good(t, client.server, 5)
+
+
+@case(gdbserver="leaves its breakpoint bytes in the program")
+def parent_let_go_inside_vfork(t):
+    """The child of a vfork is followed, the parent detached from: no area is left when it wakes up."""
+    process = t.spawn("asleep")
+    process.wait_output("beat 3 ")
+    client = t.rsp(t.server_of(process), handshake=True)
+    client.query()
+    client.ok("QPassSignals:1f;14")  # SIGUSR2, SIGCHLD
+    client.insert(client.address("vfork_call"), rest=NEVER)
+    client.send("vCont;c")
+    process.signal(signal.SIGUSR2)
+    stop = client.stop_reply()
+    t.check("vfork" in stop, f"a vfork event: {stop}")
+    t.equal(len(procfs.areas(process.pid)), 1, "areas")
+    child = stop["vfork"].lstrip("p").split(".")[0]
+    client.ok(f"D;{process.pid:x}")
+    client.send(f"vCont;c:p{child}.-1")
+    process.signal(signal.SIGUSR2)
+    t.match(client.receive(), f"^W0?0;process:{child}$", "the child's end")
+    process.wait_output("woken 1 ")
+    t.wait_until(lambda: procfs.tracer(process.pid) == 0, "the parent to be let go")
+    t.equal(procfs.text_differences(process.pid, process.words[0]), [], "text differs")
+    t.equal(procfs.areas(process.pid), [], "areas left")
+
+
+@case(gdbserver="leaves the child stopped")
+def orphan_of_a_killed_process(t):
+    """Killed right after a fork that nobody has been told of: the child is let go, without our bytes."""
+    client = t.rsp(t.server("forks fork 3000"))
+    client.handshake(GDB_FEATURES.replace("fork-events+;vfork-events+;", ""))
+    client.query()
+    pid, tracer = client.server.inferior(), client.server.tracer()
+    client.run_to("ready")
+    client.ok("QPassSignals:14")  # SIGCHLD
+    client.insert(client.address("shared"), rest=NEVER)
+    client.send("vCont;c")
+
+    def stopped_at_fork():
+        os.kill(tracer, signal.SIGCONT)
+        time.sleep(0.005)
+        os.kill(tracer, signal.SIGSTOP)
+        time.sleep(0.01)
+        return [child for child in procfs.children(pid)
+                if (procfs.state(pid), procfs.state(child)) == ("t", "t")]
+
+    orphan = t.wait_until(stopped_at_fork, "the server to be stopped behind a fork")[0]
+    os.kill(pid, signal.SIGKILL)
+    t.wait_until(lambda: procfs.state(pid) == "Z", "its end, which comes first then")
+    os.kill(tracer, signal.SIGCONT)
+    t.match(client.receive(), "^X0?9;", "the end")
+    t.wait_until(lambda: procfs.tracer(orphan) == 0, "the child to be let go", 5)
+    t.equal(os.waitstatus_to_exitcode(os.waitpid(orphan, 0)[1]), 23, "the child's end")

@@ -143,7 +143,7 @@ class Context:
                         "the program to go on", seconds)
         self.check(procfs.alive(process.pid), f"the program is dead: {process.popen.poll()}")
         self.equal(procfs.text_differences(process.pid, process.words[0]), [], "text differs")
-        self.check("sidestep" not in procfs.read(f"/proc/{process.pid}/maps"), "an area is left")
+        self.equal(procfs.areas(process.pid), [], "areas left")
 
     def spawn_server(self, words, **options):
         """The server under test with a command line of the case's own; nothing is waited for."""

@@ -81,6 +81,12 @@ def maps(pid):
     return rows
 
 
+def areas(pid):
+    """Where the server's slots are. Kernels without names for such mappings show none."""
+    return [(start, end) for start, end, permissions, _, path in maps(pid)
+            if permissions == "r-xp" and path in ("", "[anon:sidestep-ssol]")]
+
+
 def peek(pid, address, size):
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         memory.seek(address)
