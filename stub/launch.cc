@@ -3,7 +3,7 @@
 // The child must be traced before it executes anything, and PTRACE_SEIZE can only be done by the
 // parent. A child that stops itself (SIGSTOP) would have to be brought out of a group-stop again; a
 // pipe it reads from needs no signal at all: the parent seizes, lends the terminal, and then lets
-// go by closing its end.
+// go by writing to it.
 //
 // A program started through a shell and a wrapper goes through several execs: shell, wrapper,
 // program. Each is a PTRACE_EVENT_EXEC; the last of them is the program. At that event the thread
@@ -17,6 +17,7 @@
 #include <fmt/core.h>
 #include <sys/personality.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cassert>
@@ -29,6 +30,7 @@
 
 #include "stub/log.h"
 #include "stub/ptrace_refusal.h"
+#include "stub/server.h"
 #include "stub/signal_state.h"
 #include "stub/wait_status.h"
 
@@ -91,11 +93,21 @@ void open_streams(const LaunchSpec& spec) {
   }
 }
 
-// Returns when the parent has closed its end; a parent that died has closed it, too.
+// Returns when the parent has written a byte. One that has died has closed its end without: then
+// the program would run untraced, and after the daemon's end.
 void wait_for_parent(int gate) {
   char byte;
-  while (read(gate, &byte, 1) < 0 && errno == EINTR) {
+  ssize_t got;
+  do got = read(gate, &byte, 1);
+  while (got < 0 && errno == EINTR);
+  if (got != 1) _exit(cannot_run);
+}
+
+void let_child_go(int gate) {
+  constexpr char byte = 0;
+  while (write(gate, &byte, 1) < 0 && errno == EINTR) {
   }
+  close(gate);
 }
 
 [[noreturn]] void become_program(const LaunchSpec& spec, const Command& command, int gate) {
@@ -147,9 +159,46 @@ void release_child_of(Tid parent, Tracee& tracee) {
   if (tracee.wait_for(tid)) (void)tracee.detach(tid, 0);
 }
 
+// SIGCHLD is blocked while this lives, so that it can be waited for.
+class BlockedChildSignal {
+ public:
+  BlockedChildSignal() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~BlockedChildSignal() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedChildSignal(const BlockedChildSignal&) = delete;
+  BlockedChildSignal& operator=(const BlockedChildSignal&) = delete;
+  // It may be that of another child, or one that came long ago.
+  void wait(timespec at_most) const { sigtimedwait(&set_, nullptr, &at_most); }
+
+ private:
+  sigset_t set_, before_;
+};
+
+// Waits for the child's next stop or its end; not if we are to end meanwhile: a shell or a wrapper
+// may wait for something that never comes (a password), and other programs are to be let go.
+bool wait_unless_ended(Tid child) {
+  constexpr timespec look_again{0, 100'000'000};
+  const BlockedChildSignal child_signal;
+  while (!is_to_end()) {
+    siginfo_t info{};
+    const auto options = WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL;
+    if (waitid(P_PID, static_cast<id_t>(raw(child)), &info, options) != 0 || info.si_pid != 0)
+      return true;
+    child_signal.wait(look_again);
+  }
+  return false;
+}
+
 // Follows the child through its execs until it stands at the event of the last one.
 Result<void> follow_execs(Tid tid, int execs, Tracee& tracee) {
   while (true) {
+    if (!wait_unless_ended(tid)) {
+      abandon(raw(tid), tracee);
+      return fail(Errc::refused, "The server is about to end");
+    }
     const auto next = tracee.wait_for(tid);
     if (!next) return fail(Errc::refused, "During startup program vanished.");
     const WaitStatus status = decode_wait_status(next->status);
@@ -261,7 +310,7 @@ Result<Pid> launch(const LaunchSpec& spec, Tracee& tracee) {
                 seized.error().sys_errno);
   }
   if (spec.terminal != nullptr) spec.terminal->lend_to(child);
-  close(gate->parent_end);
+  let_child_go(gate->parent_end);
 
   auto started = follow_execs(tid, command.execs, tracee);
   if (started) started = finish_exec(tid, tracee);

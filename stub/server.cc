@@ -66,8 +66,8 @@ bool is_shortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-// Blocks what the loop reads from a signalfd. Signals that the caller had ignored stay so.
-UniqueFd open_signals() {
+// What the loop reads from a signalfd. Signals that the caller had ignored stay so.
+sigset_t handled_signals() {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, guardian_gone_signal()}) {
@@ -75,7 +75,12 @@ UniqueFd open_signals() {
     sigaction(signal, nullptr, &action);
     if (signal == SIGCHLD || action.sa_handler != SIG_IGN) sigaddset(&set, signal);
   }
-  sigprocmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+UniqueFd open_signals() {
+  hold_signals();
+  const sigset_t set = handled_signals();
   return UniqueFd(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
@@ -95,6 +100,19 @@ class NonBlocking {
 };
 
 }  // namespace
+
+void hold_signals() {
+  const sigset_t set = handled_signals();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+bool is_to_end() {
+  sigset_t pending, ends = handled_signals();
+  sigdelset(&ends, SIGCHLD);
+  sigpending(&pending);
+  sigandset(&pending, &pending, &ends);
+  return sigisemptyset(&pending) == 0;
+}
 
 class Server::Loop {
  public:

@@ -17,6 +17,7 @@
 #include "stub/signal_state.h"
 #include "stub/wait_status.h"
 #include "tests/catch.h"
+#include "tests/stub/fake_tracee.h"
 
 using namespace stub;
 using Words = std::vector<std::string>;
@@ -254,4 +255,60 @@ TEST_CASE("no descriptor of the daemon's reaches the program") {
 TEST_CASE("words for the shell") {
   CHECK(shell_command({"/bin/a-b_c.d", "x=1"}) == "/bin/a-b_c.d 'x=1'");
   CHECK(shell_command({"a b", "", "it's"}) == "'a b' '' 'it'\\''s'");
+}
+
+TEST_CASE("launch: a program that never comes to run does not keep us when we are to end") {
+  sigset_t set, before;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigprocmask(SIG_BLOCK, &set, &before);
+  const pid_t killer = fork();
+  if (killer == 0) {
+    usleep(300'000);
+    kill(getppid(), SIGTERM);
+    _exit(0);
+  }
+  LaunchSpec spec;
+  spec.program = {"/bin/true"};
+  spec.wrapper = {"tail", "-n", "0", "-f", "/dev/null"};
+  spec.environment = Environment::of_this_process();
+  const Launched launched(spec);
+  const timespec none{};
+  const int signal = sigtimedwait(&set, nullptr, &none);
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  waitpid(killer, nullptr, 0);
+  CHECK(signal == SIGTERM);
+  CHECK(launched.error() == "The server is about to end");
+  CHECK(waitpid(-1, nullptr, WNOHANG) == -1);  // no child is left
+}
+
+namespace {
+
+class DiesInSeize final : public FakeTracee {
+ public:
+  Result<void> seize(Tid, Lifetime) override { _exit(0); }
+};
+
+}  // namespace
+
+TEST_CASE("launch: a program does not run when the daemon has died before it was traced") {
+  const std::string mark = "/tmp/sidestep-launch-" + std::to_string(getpid());
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);  // not closed by exec: at its end the program, too, is gone
+  if (const pid_t daemon = fork(); daemon == 0) {
+    DiesInSeize tracee;
+    LaunchSpec spec;
+    spec.program = {"/usr/bin/touch", mark};
+    spec.environment = Environment::of_this_process();
+    (void)launch(spec, tracee);
+    _exit(0);
+  } else {
+    waitpid(daemon, nullptr, 0);
+  }
+  close(ends[1]);
+  char byte;
+  CHECK(read(ends[0], &byte, 1) == 0);
+  close(ends[0]);
+  CHECK_FALSE(std::filesystem::exists(mark));
+  std::filesystem::remove(mark);
 }
