@@ -65,8 +65,8 @@ void on_fatal_signal(int signal) {
   }
   write_number(prepared.signal, sizeof prepared.signal, signal);
   fcntl(journal().fd(), F_SETFD, 0);
-  char name[] = "sidestep";
-  char option[sizeof marker];
+  char name[sizeof tracer_name], option[sizeof marker];
+  std::memcpy(name, tracer_name, sizeof tracer_name);
   std::memcpy(option, marker, sizeof marker);
   char* const arguments[] = {name, option, prepared.journal, prepared.signal, nullptr};
   syscall(SYS_execveat, prepared.program, "", arguments, environ, AT_EMPTY_PATH);
@@ -93,7 +93,14 @@ void clean_up_on_crash() {
   struct sigaction action {};
   action.sa_handler = on_fatal_signal;
   action.sa_flags = SA_ONSTACK | static_cast<int>(SA_RESETHAND);
-  for (const int signal : fatal) sigaction(signal, &action, nullptr);
+  // The caller may have had them blocked: a fault would end us then without the handler.
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : fatal) {
+    sigaction(signal, &action, nullptr);
+    sigaddset(&set, signal);
+  }
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 void clean_up_if_crashed(int argc, char** argv) {
@@ -102,14 +109,15 @@ void clean_up_if_crashed(int argc, char** argv) {
   prctl(PR_SET_PDEATHSIG, 0);
   prctl(PR_SET_NAME, tracer_name);
   const int signal = number(argv[3]);
-  say("sidestep: internal error, cleaning up");
-  if (journal().open(number(argv[2]))) {
+  const bool is_open = journal().open(number(argv[2]));
+  if (is_open) {
     LinuxTracee kernel;
     RetryingTracee tracee(kernel);
     Engine(tracee).clean_up_after(journal());
     journal().clear();
-    if (signal > 0) die_of(signal);
   }
+  say("sidestep: internal error, cleaned up");
+  if (is_open && signal > 0) die_of(signal);
   std::exit(EXIT_FAILURE);
 }
 

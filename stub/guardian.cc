@@ -10,8 +10,8 @@
 // layout, rather than a guardian as the child: the pid that is known, that is in a script's `$!`,
 // that `timeout -s KILL`, systemd and `pkill -9 sidestep` aim at, has to be the one whose death
 // costs nothing. For the same reason the tracer has a process group of its own (`kill -9 -PGID`; it
-// also keeps a terminal's Ctrl-C from arriving twice) and another name, and the guardian offers
-// itself to the out-of-memory killer first.
+// also keeps a terminal's Ctrl-C from arriving twice), another name and another command line, and
+// the guardian offers itself to the out-of-memory killer first.
 //
 // When the tracer itself is killed after all, the guardian restores what the journal says. It
 // learns of the death by the end of a pipe: the kernel closes a dying process's files before it
@@ -31,9 +31,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <string>
 
@@ -44,6 +46,7 @@
 #include "stub/log.h"
 #include "stub/proc_fs.h"
 #include "stub/retrying_tracee.h"
+#include "stub/terminal.h"
 #include "stub/unique_fd.h"
 
 namespace stub {
@@ -120,8 +123,11 @@ class Guardian {
 
   void pass_on_signals() {
     signalfd_siginfo info;
-    while (read(signals_.get(), &info, sizeof info) == sizeof info)
-      if (info.ssi_signo != SIGCHLD) kill(tracer_, static_cast<int>(info.ssi_signo));
+    while (read(signals_.get(), &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGCHLD) continue;
+      kill(tracer_, static_cast<int>(info.ssi_signo));
+      kill(tracer_, SIGCONT);  // somebody may have stopped it
+    }
   }
 
   pid_t tracer_;
@@ -134,25 +140,52 @@ void clean_up() {
   bool anything = false;
   journal().processes.for_each([&](const ProcessRow&) { anything = true; });
   if (!anything) return;
-  say("sidestep: the tracer was killed; cleaning up after it");
   LinuxTracee kernel;
   RetryingTracee tracee(kernel);
   Engine(tracee).clean_up_after(journal());
+  say("sidestep: the tracer was killed; cleaned up after it");  // nobody may be reading
 }
 
-int guard(pid_t tracer, int life_line) {
+int guard(pid_t tracer, int life_line, Terminal& terminal) {
   offer_to_oom_killer();
   const int status = Guardian(tracer, life_line).watch();
   clean_up();
-  if (WIFSIGNALED(status)) die_of(WTERMSIG(status));
+  if (WIFSIGNALED(status)) {
+    terminal.take_back_from_the_dead();
+    die_of(WTERMSIG(status));
+    return 128 + WTERMSIG(status);  // the first process of a container does not die of signals
+  }
   return WEXITSTATUS(status);
+}
+
+// What others read is the memory that the kernel has put the arguments into, one behind the other
+// (fs/proc/base.c, get_mm_cmdline). The last NUL stays: by its absence the kernel knows a text that
+// goes on in the environment.
+void rename_to_tracer(const GuardianOptions& options) {
+  prctl(PR_SET_NAME, tracer_name);
+  // libc's messages (assert) begin with a name that lies in there.
+  static char name[sizeof tracer_name];
+  std::memcpy(name, tracer_name, sizeof name);
+  program_invocation_name = program_invocation_short_name = name;
+  std::size_t size = 0;
+  for (int i = 0; i < options.argc && options.argv[i] == options.argv[0] + size; ++i)
+    size += std::strlen(options.argv[i]) + 1;
+  if (size == 0) return;
+  std::memset(options.argv[0], 0, size);
+  std::memcpy(options.argv[0], name, std::min(size - 1, std::strlen(name)));
+}
+
+std::nullopt_t unguarded() {
+  say(std::string("sidestep: nobody will clean up after this process if it is killed: ") +
+      std::strerror(errno));
+  return std::nullopt;
 }
 
 void become_tracer(pid_t guardian, const GuardianOptions& options) {
   guardian_pid = guardian;
   if (!options.one_group) setpgid(0, 0);
   std::signal(SIGTTOU, SIG_IGN);  // messages to the terminal from a background group
-  prctl(PR_SET_NAME, tracer_name);
+  rename_to_tracer(options);
   std::signal(guardian_gone_signal(), SIG_DFL);
   prctl(PR_SET_PDEATHSIG, guardian_gone_signal());
   if (getppid() != guardian) _exit(EXIT_FAILURE);  // it was faster
@@ -191,11 +224,13 @@ void die_of(int signal) {
 
 std::optional<int> stand_guard(const GuardianOptions& options) {
   int ends[2];
-  if (!journal().create() || pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
+  if (!journal().create() || pipe2(ends, O_CLOEXEC) != 0) return unguarded();
+  Terminal terminal(getpgrp());
   const pid_t guardian = getpid();
   const pid_t tracer = fork();
   if (tracer != 0) close(ends[1]);
-  if (tracer > 0) return guard(tracer, ends[0]);
+  if (tracer > 0) return guard(tracer, ends[0], terminal);
+  if (tracer < 0) unguarded();
   close(ends[0]);
   if (tracer == 0) become_tracer(guardian, options);  // ends[1] stays open till its end
   return std::nullopt;

@@ -7,7 +7,8 @@
 
 namespace stub {
 
-// The tracer's name (`ps -o comm`), so that `pkill sidestep` means the guardian alone.
+// The tracer's name (`ps -o comm`) and all of its command line, so that `pkill sidestep` and `pkill
+// -f :2345` mean the guardian alone.
 inline constexpr char tracer_name[] = "ss-tracer";
 
 // What the tracer is sent when its guardian has gone: to be taken for a SIGTERM.
@@ -24,6 +25,9 @@ struct GuardianOptions {
   // The tracer is to read from the terminal itself, which only the terminal's foreground process
   // group may do: it stays in the guardian's group.
   bool one_group = false;
+  // main()'s. In the tracer their memory is overwritten by its name.
+  int argc = 0;
+  char** argv = nullptr;
 };
 
 // Forks. Returns nullopt in the child, the tracer, which goes on as the daemon; its journal is

@@ -2,6 +2,11 @@
 //
 // Every line is one write(2): nothing is buffered, so a line is out when the call returns, also
 // into a pipe, and lines of the program being debugged cannot land in the middle of ours.
+//
+// Nobody may be reading: a pipe's reader has stopped, a terminal's line is dead. Threads that have
+// hit a breakpoint wait for us meanwhile, and a SIGTERM does. So a full stream is waited for once,
+// for a second; from then on what does not go into it at once is lost, and when there is room again
+// it is said how much that was.
 #pragma once
 
 #include <string_view>
@@ -10,6 +15,9 @@ namespace stub {
 
 // A line for the user, without its newline.
 void say(std::string_view line);
+
+// Any text to stdout or stderr, or to a file. What cannot be written is lost.
+void write_text(int fd, std::string_view text);
 
 // The components of gdbserver 16's --debug=.
 enum class LogTopic : unsigned { threads = 1, event_loop = 2, remote = 4 };

@@ -1,5 +1,6 @@
 // argv in, a served session out. The order is gdbserver's, which scripts rely on: the address first
 // (nothing is started when it cannot be had), then the program, then "Listening on port N".
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,6 +68,7 @@ LaunchSpec launch_spec(const Options& options, Terminal& terminal) {
 
 Result<void> take_on_process(const Options& options, const LaunchSpec& spec, Engine& engine) {
   if (options.attach) {
+    hold_signals();  // in the middle of it, threads have been stopped, with signals of theirs
     const auto attached = engine.attach(Pid{*options.attach});
     if (attached) say(fmt::format("Attached; pid = {}", *options.attach));
     return attached;
@@ -94,12 +96,25 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   settings.launch = spec;
   settings.launcher = [&tracee](const LaunchSpec& program) { return launch(program, tracee); };
   // Where the client is at the other end of stdout, that is not for text.
-  std::FILE* console = settings.announce_ends ? stdout : stderr;
-  settings.console = [console](std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), console);
-    std::fflush(console);  // whoever reads it is waiting for it
-  };
+  const int console = settings.announce_ends ? STDOUT_FILENO : STDERR_FILENO;
+  settings.console = [console](std::string_view text) { write_text(console, text); };
   return settings;
+}
+
+// What is opened later must not take the place of a stream that the caller has closed: messages
+// would go into it. A program that is started finds it closed all the same.
+void occupy_standard_streams() {
+  int fd = 0;
+  do fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
+// As if the caller had left them alone; what programs are started with has been captured.
+void set_own_signals() {
+  std::signal(SIGCHLD, SIG_DFL);  // ignored, it takes the statuses of children away (wait(2))
+  std::signal(SIGPIPE, SIG_IGN);  // whoever has read our messages may be gone
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write(2) then
 }
 
 bool is_child(Pid pid) {
@@ -152,6 +167,7 @@ int serve(Options options, pid_t process_group) {
   }
   listener->close_sockets();  // whoever comes next may have them at once
   session.end_all();
+  engine.wait_for_sleepers();
   if (signal == 0) join(engine, session.released_children());
   terminal.take_back();
   if (signal != 0) die_of(signal);  // the caller sees what it would have seen had we not caught it
@@ -161,6 +177,7 @@ int serve(Options options, pid_t process_group) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_streams();
   clean_up_if_crashed(argc, argv);
   (void)initial_signal_state();  // before anything changes it
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
@@ -174,7 +191,9 @@ int main(int argc, char** argv) {
   const pid_t process_group = getpgrp();
   const bool reads_terminal =
       std::holds_alternative<StdioEndpoint>(options->endpoint) && isatty(STDIN_FILENO) == 1;
-  if (const auto status = stand_guard({.one_group = reads_terminal})) return *status;
+  set_own_signals();
+  if (const auto status = stand_guard({.one_group = reads_terminal, .argc = argc, .argv = argv}))
+    return *status;
   clean_up_on_crash();
   return serve(*options, process_group);
 }

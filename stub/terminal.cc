@@ -3,7 +3,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <ctime>
 #include <initializer_list>
+
+#include "stub/proc_fs.h"
 
 namespace stub {
 namespace {
@@ -16,6 +19,15 @@ void set_foreground(int fd, pid_t group) {
   // Fails when the group is gone or the terminal was closed: then nobody needs it.
   [[maybe_unused]] const int result = tcsetpgrp(fd, group);
   sigprocmask(SIG_SETMASK, &before, nullptr);
+}
+
+// Zombies do not count: those of a dead parent may not have been waited for.
+bool has_living_members(pid_t group) {
+  for (const Pid pid : proc_fs::processes()) {
+    const auto stat = proc_fs::stat(leader_of(pid));
+    if (stat && stat->pgrp == group && stat->state != 'Z' && stat->state != 'X') return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -43,6 +55,17 @@ void Terminal::take_back() {
   const bool keeps_it = holder > 0 && holder != lent_to_ && ::kill(-holder, 0) == 0;
   if (!keeps_it) set_foreground(fd_, own_group_);
   lent_to_ = 0;
+}
+
+void Terminal::take_back_from_the_dead() {
+  constexpr int rounds = 50;
+  constexpr timespec round{0, 20'000'000};
+  const pid_t holder = fd_ < 0 ? 0 : tcgetpgrp(fd_);
+  if (holder <= 0 || holder == own_group_) return;
+  for (int i = 0; i < rounds; ++i) {
+    if (!has_living_members(holder)) return set_foreground(fd_, own_group_);
+    nanosleep(&round, nullptr);
+  }
 }
 
 }  // namespace stub

@@ -26,6 +26,9 @@ class Terminal {
   void lend_to(pid_t process_group);
   // Does nothing when the terminal is ours, or when somebody else has it by now.
   void take_back();
+  // In a process that outlives the one which has lent it: takes it back from a group that is dead,
+  // or is dying and dead within a second.
+  void take_back_from_the_dead();
 
  private:
   int fd_ = -1;  // -1: no terminal, or not ours to lend

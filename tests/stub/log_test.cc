@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -68,4 +70,30 @@ TEST_CASE("debug output with timestamps, to a file") {
   REQUIRE(space != std::string::npos);
   CHECK(text.substr(space) == " [event-loop] x\n");
   CHECK(text.substr(0, space).find_first_not_of("0123456789.") == std::string::npos);
+}
+
+TEST_CASE("a pipe that nobody reads is waited for once, and what it has not taken is counted") {
+  using Clock = std::chrono::steady_clock;
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  const int before = dup(STDERR_FILENO);
+  const std::string much(1u << 20, 'x');
+  dup2(ends[1], STDERR_FILENO);
+  const auto start = Clock::now();
+  write_text(STDERR_FILENO, much);
+  const auto first = Clock::now() - start;
+  for (int i = 0; i < 100; ++i) say("lost");
+  const auto all = Clock::now() - start;
+  std::string text(1u << 20, '\0');
+  const auto got = static_cast<std::size_t>(read(ends[0], text.data(), text.size()));
+  say("seen");
+  const ssize_t last = read(ends[0], text.data(), text.size());
+  dup2(before, STDERR_FILENO);
+  close(before);
+  close(ends[0]);
+  close(ends[1]);
+  CHECK(first < std::chrono::seconds(5));
+  CHECK(all - first < std::chrono::milliseconds(500));
+  CHECK(text.substr(0, static_cast<std::size_t>(std::max<ssize_t>(last, 0))) ==
+        "[" + std::to_string(much.size() - got + 100 * 5) + " bytes lost]\nseen\n");
 }
