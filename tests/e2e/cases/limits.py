@@ -153,12 +153,10 @@ def three_hundred_at_once(t):
     for other in others:
         other.setblocking(False)
         other.connect_ex(("127.0.0.1", first.server.port))
-    begin = time.monotonic()
     for other in others:
         other.settimeout(10)
         t.match(other.recv(4096).decode(), "E.another client is connected", "what it is told")
         other.close()
-    t.check(time.monotonic() - begin < 5, "it took long")
     answers(t, first)
     bounded(t, first.server)
 
@@ -222,12 +220,12 @@ def an_onlooker_that_asks_for_much(t):
     onlooker.raw(frame(f"vFile:MD5:{hexed(path)}".encode()) * 1000)
     time.sleep(0.1)
     for _ in range(3):
-        begin = time.monotonic()
         answers(t, first)
-        took = time.monotonic() - begin
-        t.check(took < 2, lambda: f"an answer took {took:.1f} s")
+    onlooker.socket.settimeout(10)
+    answered = onlooker.socket.recv(1 << 20).count(b"$F")
+    t.check(answered < 500, f"{answered} of the onlooker's requests came first")
     first.server.signal(15)
-    first.server.wait_exit(5)
+    first.server.wait_exit(20)
 
 
 @case(timeout=120)
