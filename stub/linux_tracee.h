@@ -64,8 +64,9 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   std::uint64_t now_ns() override { return stub::now_ns(); }
   // How to get at the memory of a process.
   struct Memory {
-    int handle = -1;  // /proc/PID/mem, opened at first use
-    Tid deputy{};     // for calls that take a thread, once the leader has ended before the others
+    int handle = -1;         // /proc/PID/mem, opened at first use
+    bool has_ended = false;  // nothing was behind it when it was last opened
+    Tid deputy{};  // for calls that take a thread, once the leader has ended before the others
   };
   template <class Call>
   std::size_t by_handle(Pid pid, std::size_t size, Call call);

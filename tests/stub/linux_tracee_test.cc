@@ -1,9 +1,13 @@
 #include "stub/linux_tracee.h"
 
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstring>
+#include <fstream>
 
 #include "tests/catch.h"
 #include "tests/stub/zombie_leader.h"
@@ -14,6 +18,33 @@ namespace {
 constexpr char words[] = "at the same address in a child";
 
 Address address_of(const void* here) { return Address(reinterpret_cast<std::uintptr_t>(here)); }
+
+TEST_CASE("linux_tracee: a process that has ended has no memory, its successor has") {
+  LinuxTracee tracee;
+  std::array<char, sizeof words> copy{};
+  const auto bytes = std::as_writable_bytes(std::span(copy));
+  const pid_t first = fork();
+  if (first == 0) _exit(0);
+  const Pid pid{first};
+  siginfo_t info{};
+  REQUIRE(waitid(P_PID, static_cast<id_t>(first), &info, WEXITED | WNOWAIT) == 0);
+  CHECK(tracee.read_memory(pid, address_of(words), bytes) == 0);  // a zombie
+  CHECK(tracee.write_memory(pid, address_of(words), bytes) == 0);
+  waitpid(first, nullptr, 0);
+  CHECK(tracee.read_memory(pid, address_of(words), bytes) == 0);  // nothing
+  std::ofstream("/proc/sys/kernel/ns_last_pid") << first - 1;
+  const pid_t second = fork();
+  if (second == 0) pause();
+  const bool is_successor = second == first;
+  const std::size_t got = tracee.read_memory(pid, address_of(words), bytes);
+  kill(second, SIGKILL);
+  waitpid(second, nullptr, 0);
+  if (is_successor) {
+    CHECK(got == sizeof words);
+  } else {
+    WARN("no process could be given that id again");
+  }
+}
 
 // Each on its own, so that each is the first to ask for the process's memory.
 TEST_CASE("linux_tracee: the memory of a process whose leader has ended") {
