@@ -359,8 +359,11 @@ def beats(process):
 
 
 def wait_asleep(t, process):
+    """Until its child is out of the slot, too: a SIGKILL to the tracer before would end both."""
     process.signal(signal.SIGUSR2)
-    t.wait_until(lambda: procfs.state(process.pid) == "D", "its main thread to sleep")
+    t.wait_until(lambda: procfs.state(process.pid) == "D" and
+                 any(procfs.state(child) == "S" for child in procfs.children(process.pid)),
+                 "its main thread to sleep, and the child of it to wait")
 
 
 def wakes_up(t, process, woken):
