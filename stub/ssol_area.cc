@@ -65,7 +65,7 @@ Slot* SsolAreas::occupy(const Slot& content) {
   return place.get();
 }
 
-void SsolAreas::add(Range area) {
+void SsolAreas::add(Range area, AreaEntry entry) {
   assert(std::none_of(dropped_.begin(), dropped_.end(),
                       [&](const Dropped& gone) { return inside(gone.range, area.start); }));
   std::vector<Address> free;
@@ -73,7 +73,7 @@ void SsolAreas::add(Range area) {
   for (std::uint64_t offset = area.size; offset >= x86::slot_size; offset -= x86::slot_size)
     free.push_back(area.start + (offset - x86::slot_size));
   ranges_.push_back(area);
-  entries_.emplace_back(AreaRow{.start = area.start, .size = area.size, .space = space_});
+  entries_.push_back(std::move(entry));
   free_.push_back(std::move(free));
 }
 

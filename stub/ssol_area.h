@@ -51,7 +51,8 @@ class SsolAreas {
   // Gives a slot that free_slot() has just returned its content. Null: the journal has no room for
   // it; the slot stays free.
   Slot* occupy(const Slot& content);
-  void add(Range area);
+  // `entry` is what was journalled of it before it was mapped.
+  void add(Range area, AreaEntry entry = AreaEntry());
   // A slot that a predecessor has filled, for threads that are still in it.
   void inherit(const Slot& slot);
   // The program has taken the area away (munmap, mprotect): its slots are not entered any more, and

@@ -57,13 +57,21 @@ std::optional<Address> find_place(const AddressSpace& space, std::vector<Mapping
                        space.mode, proc_fs::mmap_min_address());
 }
 
-Result<SsolAreas::Range> map_in_gap(RemoteSyscall& remote, const AddressSpace& space, Pid pid,
-                                    Address text, Reach reach) {
+struct MappedArea {
+  SsolAreas::Range range;
+  AreaEntry entry;
+};
+
+// Recorded before it is there: who cleans up after us looks whether it has come to be.
+Result<MappedArea> map_in_gap(RemoteSyscall& remote, const AddressSpace& space, Pid pid,
+                              Address text, Reach reach) {
   auto mappings = proc_fs::maps(pid);
   if (!mappings) return tl::unexpected(mappings.error());
   const std::uint64_t size = next_area_size(space.areas);
   const auto place = find_place(space, std::move(*mappings), text, reach, size);
   if (!place) return fail(Errc::bad_address, "No room for an SSOL area within reach");
+  AreaEntry entry({.start = *place, .size = size, .space = space.id});
+  if (entry.is_lost()) return fail(Errc::refused, "The journal has no room for an SSOL area");
   constexpr std::uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
   const auto mapped =
       remote.call(syscall_numbers(space.mode).mmap,
@@ -76,7 +84,7 @@ Result<SsolAreas::Range> map_in_gap(RemoteSyscall& remote, const AddressSpace& s
     (void)remote.call(syscall_numbers(space.mode).munmap, {*mapped, size});
     return fail(Errc::refused, "The program cannot map an SSOL area where it is to be");
   }
-  return SsolAreas::Range{*place, size};
+  return MappedArea{{*place, size}, std::move(entry)};
 }
 
 }  // namespace
@@ -85,10 +93,10 @@ Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread,
                       Reach reach, std::optional<WaitResult>& death) {
   const Pid pid = thread.process->pid;
   return borrow_thread(tracee, space, thread, death, [&](RemoteSyscall& remote) -> Result<void> {
-    const auto area = map_in_gap(remote, space, pid, text, reach);
+    auto area = map_in_gap(remote, space, pid, text, reach);
     if (!area) return tl::unexpected(area.error());
-    label(tracee, remote, pid, space.mode, *area);
-    space.areas.add(*area);
+    label(tracee, remote, pid, space.mode, area->range);
+    space.areas.add(area->range, std::move(area->entry));
     return {};
   });
 }

@@ -352,6 +352,26 @@ def the_tracer_is_stopped(t):
     clean(t, process, process.pid)
 
 
+@case(timeout=120, gdbserver=LEAVES_BYTES)
+def while_the_area_is_mapped(t):
+    """A crash at about the moment when the program is made to map it: it does not stay."""
+    process = t.spawn("selfcheck 4")
+    process.wait_output("beat 1 ")
+    for number in range(40):
+        server = t.server_of(process)
+        client = t.rsp(server, handshake=True)
+        client.query()
+        for offset in (1, 4, 8):  # slots, whatever the compiler makes of it
+            client.ask(f"Z0,{client.address('sum_step') + offset:x},1{NEVER}")
+        client.send("vCont;c")
+        time.sleep(number % 10 * 0.0003)
+        os.kill(server.tracer(), signal.SIGSEGV)
+        ended(t, server, process.pid)
+        t.unharmed(process)
+        client.close()
+        t.logs.clear()
+
+
 # ---- a thread that cannot be stopped -----------------------------------------------------------
 
 def beats(process):
