@@ -128,8 +128,7 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
                                   origin.lifetime);
   if (followed && !shares_memory) process.space->sites.put_in_missing(child);
   process.origin = origin.origin;
-  process.trap_ignored = origin.trap_ignored;
-  if (ProcessRow* row = process.entry.row()) row->trap_ignored = process.trap_ignored;
+  process.set_trap_ignored(origin.trap_ignored);
   process.hidden = !followed;
   process.release_at_stop = !followed && !shares_memory;
   if (shares_memory) process.vfork_parent = origin.pid;

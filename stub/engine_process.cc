@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "stub/clock.h"
+#include "stub/daemon_signals.h"
 #include "stub/engine.h"
 #include "stub/log.h"
 #include "stub/proc_fs.h"
@@ -351,8 +352,7 @@ void Engine::remove_areas(AddressSpace& space) {
 void Engine::note_trap_action(Inferior& process) {
   AddressSpace& space = *process.space;
   if (process.trap_ignored || !space.sites.empty() || !space.hardware.empty()) return;
-  process.trap_ignored = ignores_trap(process.pid);
-  if (ProcessRow* row = process.entry.row()) row->trap_ignored = process.trap_ignored;
+  process.set_trap_ignored(ignores_trap(process.pid));
 }
 
 void Engine::restore_trap_action(Inferior& process) {
@@ -387,16 +387,13 @@ Thread* Engine::sleeper() {
 void Engine::wait_for_sleepers() {
   constexpr int rounds_in_silence = 20;
   constexpr timespec round{0, 50'000'000};
-  sigset_t child_signal;
-  sigemptyset(&child_signal);
-  sigaddset(&child_signal, SIGCHLD);
   int rounds = 0;
   for (Thread* asleep = sleeper(); asleep != nullptr; asleep = sleeper()) {
     request_interrupt(*asleep);
     if (++rounds == rounds_in_silence)
       say("Waiting to let go of process " + std::to_string(raw(asleep->process->pid)) +
           ": its thread " + std::to_string(raw(asleep->tid)) + " is in an uninterruptible sleep");
-    sigtimedwait(&child_signal, nullptr, &round);
+    wait_for_child_signal(round);
     on_child_event();
   }
   for (auto& [pid, process] : processes_) process->entry = ProcessEntry();  // nobody needs to look

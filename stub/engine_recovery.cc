@@ -85,7 +85,7 @@ void Engine::inherit_spaces(const Journal& predecessor) {
     if (!space) space = new_space(row.mode);
     Inferior& inherited = add_process(row.pid, space, Lifetime::independent);
     inherited.exiting = true;
-    inherited.trap_ignored = row.trap_ignored;
+    inherited.set_trap_ignored(row.trap_ignored);
   });
   const auto space_of = [&](SpaceId id) {
     const auto found = spaces.find(id);

@@ -75,6 +75,12 @@ struct Inferior {
   ProcessEntry entry{};             // if it is to outlive the daemon
   bool trap_ignored = false;        // SIGTRAP, before we came (trap_action.h)
   bool exiting = false;  // kill() or detach() is under way: nothing of it is reported any more
+
+  // Whoever cleans up after the daemon is to know it, too.
+  void set_trap_ignored(bool ignored) {
+    trap_ignored = ignored;
+    if (ProcessRow* row = entry.row()) row->trap_ignored = ignored;
+  }
 };
 
 }  // namespace stub

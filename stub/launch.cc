@@ -28,9 +28,9 @@
 #include <filesystem>
 #include <variant>
 
+#include "stub/daemon_signals.h"
 #include "stub/log.h"
 #include "stub/ptrace_refusal.h"
-#include "stub/server.h"
 #include "stub/signal_state.h"
 #include "stub/wait_status.h"
 
@@ -163,31 +163,30 @@ void release_child_of(Tid parent, Tracee& tracee) {
 class BlockedChildSignal {
  public:
   BlockedChildSignal() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &set_, &before_);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, &before_);
   }
   ~BlockedChildSignal() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
   BlockedChildSignal(const BlockedChildSignal&) = delete;
   BlockedChildSignal& operator=(const BlockedChildSignal&) = delete;
-  // It may be that of another child, or one that came long ago.
-  void wait(timespec at_most) const { sigtimedwait(&set_, nullptr, &at_most); }
 
  private:
-  sigset_t set_, before_;
+  sigset_t before_;
 };
 
 // Waits for the child's next stop or its end; not if we are to end meanwhile: a shell or a wrapper
 // may wait for something that never comes (a password), and other programs are to be let go.
 bool wait_unless_ended(Tid child) {
   constexpr timespec look_again{0, 100'000'000};
-  const BlockedChildSignal child_signal;
+  const BlockedChildSignal blocked;
   while (!is_to_end()) {
     siginfo_t info{};
     const auto options = WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL;
     if (waitid(P_PID, static_cast<id_t>(raw(child)), &info, options) != 0 || info.si_pid != 0)
       return true;
-    child_signal.wait(look_again);
+    wait_for_child_signal(look_again);
   }
   return false;
 }

@@ -15,6 +15,7 @@
 
 #include "stub/command_line.h"
 #include "stub/crash.h"
+#include "stub/daemon_signals.h"
 #include "stub/engine.h"
 #include "stub/guardian.h"
 #include "stub/launch.h"
@@ -68,7 +69,8 @@ LaunchSpec launch_spec(const Options& options, Terminal& terminal) {
 
 Result<void> take_on_process(const Options& options, const LaunchSpec& spec, Engine& engine) {
   if (options.attach) {
-    hold_signals();  // in the middle of it, threads have been stopped, with signals of theirs
+    hold_daemon_signals();  // in the middle of it, threads have been stopped, with signals of
+                            // theirs
     const auto attached = engine.attach(Pid{*options.attach});
     if (attached) say(fmt::format("Attached; pid = {}", *options.attach));
     return attached;

@@ -31,9 +31,9 @@
 #include <utility>
 #include <vector>
 
+#include "stub/daemon_signals.h"
 #include "stub/guardian.h"
 #include "stub/log.h"
-#include "stub/signal_state.h"
 
 namespace stub {
 namespace {
@@ -66,21 +66,9 @@ bool is_shortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-// What the loop reads from a signalfd. Signals that the caller had ignored stay so.
-sigset_t handled_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, guardian_gone_signal()}) {
-    struct sigaction action {};
-    sigaction(signal, nullptr, &action);
-    if (signal == SIGCHLD || action.sa_handler != SIG_IGN) sigaddset(&set, signal);
-  }
-  return set;
-}
-
 UniqueFd open_signals() {
-  hold_signals();
-  const sigset_t set = handled_signals();
+  hold_daemon_signals();
+  const sigset_t set = daemon_signals();
   return UniqueFd(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
@@ -100,19 +88,6 @@ class NonBlocking {
 };
 
 }  // namespace
-
-void hold_signals() {
-  const sigset_t set = handled_signals();
-  sigprocmask(SIG_BLOCK, &set, nullptr);
-}
-
-bool is_to_end() {
-  sigset_t pending, ends = handled_signals();
-  sigdelset(&ends, SIGCHLD);
-  sigpending(&pending);
-  sigandset(&pending, &pending, &ends);
-  return sigisemptyset(&pending) == 0;
-}
 
 class Server::Loop {
  public:

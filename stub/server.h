@@ -45,11 +45,6 @@ class Peer {
   virtual std::unique_ptr<Peer> observer() { return nullptr; }
 };
 
-// Blocks the signals that Server::run() reads, so that they wait for it.
-void hold_signals();
-// Whether one that ends run() has come since.
-bool is_to_end();
-
 class Server {
  public:
   // `once`: stop listening as soon as a client is there, and end with its connection. The listener

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "stub/memory_map.h"
 #include "stub/ssol_mapping.h"
 
 namespace stub {
@@ -40,7 +41,6 @@ class InferiorMemory final : public x86::Memory {
 
  private:
   bool is_there(Address at, Address& last_page) {
-    constexpr std::uint64_t page_size = 4096;
     const Address page(at.value() & ~(page_size - 1));
     if (page == last_page) return true;
     std::byte byte{};
@@ -64,20 +64,8 @@ const x86::Instruction* instruction_of(const x86::StepPlan& plan) {
 
 // Whether the client may watch what we would access in place of the processor. (A slot that pushes
 // a return address does it by two stores: a trap between them is no state of the program's.)
-bool may_be_watched(const Thread& thread, const x86::Instruction& instruction) {
-  const HardwarePoints& points = thread.process->space->hardware;
-  if (points.empty()) return false;
-  const auto word = x86::stack_word(instruction, *thread.general);
-  return points.watches(word.at, word.size);
-}
-
-// Likewise of a word that is left to a slot then, where the processor reads it.
-bool reads_watched_operand(const Thread& thread, const x86::Instruction& instruction,
-                           Address site) {
-  const HardwarePoints& points = thread.process->space->hardware;
-  if (points.empty()) return false;
-  const auto word = x86::emulated_operand(instruction, site, *thread.general);
-  return points.watches(word.at, word.size);
+bool is_watched(const Thread& thread, x86::Word word) {
+  return thread.process->space->hardware.watches(word.at, word.size);
 }
 
 std::uint64_t* general_register(x86::GeneralRegisters& regs, unsigned hardware_number) {
@@ -97,7 +85,7 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   if (regs.mode() != thread.process->space->mode) return in_place(site, "another code segment");
   const x86::Instruction* instruction = instruction_of(site.plan);
   if (instruction == nullptr) return in_place(site, site.plan.reason);
-  if (may_be_watched(thread, *instruction))
+  if (is_watched(thread, x86::stack_word(*instruction, regs)))
     return in_place(site, "a watchpoint may be on what it accesses");
   if (x86::uses_shadow_stack(*instruction) && tracee_.has_shadow_stack(thread.tid))
     return in_place(site, "the thread has a shadow stack");
@@ -108,7 +96,9 @@ StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
     const Check text = check_text(thread, site);
     if (text != Check::good) return cannot_run(thread, site, text);
     InferiorMemory memory(tracee_, thread);
-    const bool to_slot = program_traps || reads_watched_operand(thread, *instruction, site.address);
+    // In a slot the processor reads the operand itself.
+    const bool to_slot = program_traps || is_watched(thread, x86::emulated_operand(
+                                                                 *instruction, site.address, regs));
     if (!to_slot && x86::emulate(*plan, site.address, regs, memory)) {
       thread.general_dirty = true;
       return StepOutcome::emulated;

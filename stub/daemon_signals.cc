@@ -1,0 +1,38 @@
+#include "stub/daemon_signals.h"
+
+#include "stub/guardian.h"
+
+namespace stub {
+
+sigset_t daemon_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, guardian_gone_signal()}) {
+    struct sigaction action {};
+    sigaction(signal, nullptr, &action);
+    if (signal == SIGCHLD || action.sa_handler != SIG_IGN) sigaddset(&set, signal);
+  }
+  return set;
+}
+
+void hold_daemon_signals() {
+  const sigset_t set = daemon_signals();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+bool is_to_end() {
+  sigset_t pending, ends = daemon_signals();
+  sigdelset(&ends, SIGCHLD);
+  sigpending(&pending);
+  sigandset(&pending, &pending, &ends);
+  return sigisemptyset(&pending) == 0;
+}
+
+void wait_for_child_signal(timespec at_most) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  sigtimedwait(&set, nullptr, &at_most);
+}
+
+}  // namespace stub
