@@ -166,6 +166,7 @@ void BreakpointTable::remember(const Site& site) {
 void BreakpointTable::take_out(Pid pid, const Site& site) {
   restore(pid, site.address, site.shadow);
   const Address at = site.address;
+  program_memory_ -= site.program.memory_size();
   by_address_.erase(at);
   remove_from_page(at);
   sites_.erase(at);

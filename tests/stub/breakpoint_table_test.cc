@@ -4,6 +4,7 @@
 
 #include "tests/catch.h"
 #include "tests/stub/fake_tracee.h"
+#include "tests/stub/largest_program.h"
 
 namespace stub {
 namespace {
@@ -299,16 +300,6 @@ TEST_CASE("breakpoint_table: the latest removals are remembered, and not all the
   t.sites.restore_removed(child, 0);
   CHECK(t.tracee.memory(child).byte(first) == 0xcc);
   CHECK(t.tracee.memory(child).byte(first + (count - 1)) == 0);
-}
-
-// Of 1 and pop, very often.
-SiteProgram largest_program() {
-  std::vector<std::uint8_t> bytecode;
-  for (int i = 0; i < 15000; ++i) bytecode.insert(bytecode.end(), {0x22, 1, 0x29});
-  bytecode.insert(bytecode.end(), {0x22, 1, 0x27});
-  SiteProgram program;
-  program.conditions.push_back(*rsp::AgentExpression::verify(bytecode, rsp::AgentUse::condition));
-  return program;
 }
 
 TEST_CASE("breakpoint_table: all conditions together take so much memory and no more") {

@@ -9,6 +9,7 @@
 #include "stub/engine.h"
 #include "tests/catch.h"
 #include "tests/stub/engine_fixture.h"
+#include "tests/stub/largest_program.h"
 
 namespace stub {
 namespace {
@@ -138,6 +139,27 @@ TEST_CASE("journal: what it has no room for is not done") {
              tracee.memory(parent).byte(push_site) == 0x55 && copy.empty() &&
              tracee.memory(child).byte(boost_site) == 0x48 &&
              tracee.memory(parent).byte(boost_site) == 0xcc;
+    }));
+  }
+  SECTION("nor do the conditions of a fork child's lost sites count") {
+    CHECK(with_journal([] {
+      FakeTracee tracee;
+      const Pid parent = fake_pid(1), child = fake_pid(2);
+      for (const Pid pid : {parent, child}) {
+        tracee.add(pid, leader_of(pid));
+        tracee.memory(pid).map(text, 0x1000, true, false);
+      }
+      BreakpointTable sites(tracee, x86::Mode::amd64, SpaceId{1});
+      BreakpointTable copy(tracee, x86::Mode::amd64, SpaceId{2});
+      std::uint64_t count = 0;
+      while (sites.insert_client(parent, text + count, largest_program())) ++count;
+      while (journal().sites.add({}) != nullptr) {
+      }
+      copy.copy_from(sites);
+      copy.drop_internal(child);
+      (void)sites.remove_client(parent, text);  // room for one
+      return count > 10 && copy.empty() &&
+             copy.insert_client(child, text, largest_program()).has_value();
     }));
   }
 }
