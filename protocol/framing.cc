@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -31,6 +33,7 @@ void append_frame(std::string& to, char start, std::string_view payload) {
 // look like framing or acknowledgement must not occur, so some counts are split.
 constexpr std::size_t shortest_repetition = 3;
 constexpr std::size_t longest_repetition = '~' - 29;
+constexpr std::size_t shortest_run = shortest_repetition + 1;
 
 std::size_t sendable(std::size_t further) {
   std::size_t count = std::min(further, longest_repetition);
@@ -48,6 +51,47 @@ void append_repeated(std::string& to, char c, std::size_t times) {
     times -= 1 + further;
   }
   to.append(times, c);
+}
+
+constexpr std::uint64_t every_byte = 0x0101010101010101;
+
+std::uint64_t word_at(std::string_view text, std::size_t at) {
+  static_assert(std::endian::native == std::endian::little,
+                "the first character is the lowest byte");
+  std::uint64_t word = 0;
+  std::memcpy(&word, text.data() + at, sizeof word);
+  return word;
+}
+
+// The index of the lowest byte that is zero, or 8. (x - 1) & ~x has its top bit set in a zero byte;
+// a borrow can only set it in the bytes above one.
+unsigned first_zero_byte(std::uint64_t word) {
+  return static_cast<unsigned>(std::countr_zero((word - every_byte) & ~word & every_byte << 7)) / 8;
+}
+
+std::size_t end_of_run(std::string_view text, std::size_t at) {
+  const char c = text[at];
+  const std::uint64_t repeated = every_byte * static_cast<unsigned char>(c);
+  while (at + sizeof repeated <= text.size() && word_at(text, at) == repeated)
+    at += sizeof repeated;
+  while (at < text.size() && text[at] == c) ++at;
+  return at;
+}
+
+// Where the first `shortest_run` equal characters begin, from `at` on; the text's size if nowhere.
+// Text without runs must cost next to nothing, so six places are tried at once: a character equal
+// to its successor leaves a zero byte in `differs`, and a run is three of these in a row.
+std::size_t find_run(std::string_view text, std::size_t at) {
+  constexpr std::size_t places = 6;
+  constexpr std::uint64_t no_place = 0xffff'0000'0000'0000;
+  for (; at + sizeof(std::uint64_t) + 1 <= text.size(); at += places) {
+    const std::uint64_t differs = word_at(text, at) ^ word_at(text, at + 1);
+    const unsigned place = first_zero_byte(differs | differs >> 8 | differs >> 16 | no_place);
+    if (place < places) return at + place;
+  }
+  for (; at + shortest_run <= text.size(); ++at)
+    if (end_of_run(text, at) >= at + shortest_run) return at;
+  return text.size();
 }
 
 }  // namespace
@@ -99,12 +143,12 @@ std::string escaped(std::string_view text) {
 std::string run_length_encoded(std::string_view text) {
   std::string result;
   result.reserve(text.size());
-  const char* const end = text.data() + text.size();
-  for (const char* at = text.data(); at != end;) {
-    const char c = *at;
-    const char* const start = at;
-    while (at != end && *at == c) ++at;
-    append_repeated(result, c, static_cast<std::size_t>(at - start));
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t run = find_run(text, at);
+    result.append(text, at, run - at);
+    if (run == text.size()) break;
+    at = end_of_run(text, run);
+    append_repeated(result, text[run], at - run);
   }
   return result;
 }

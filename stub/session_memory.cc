@@ -15,10 +15,6 @@
 namespace stub {
 namespace {
 
-// What is less comes from stacks and data, is mostly zeros, and costs the client time for each
-// character. Of much the encoding would cost us as much as all else.
-constexpr std::size_t much_memory = 1024;
-
 Error unreadable() { return {Errc::bad_address, 0, "Memory cannot be read"}; }
 
 }  // namespace
@@ -32,8 +28,8 @@ Reply Session::on(const rsp::ReadMemory& request) {
       static_cast<std::size_t>(std::min<std::uint64_t>(request.length, packet_size / 2)));
   bytes.resize(engine_.read_memory(*pid, Address(request.address), bytes));
   if (bytes.empty() && request.length != 0) return error_reply(unreadable());
-  return bytes.size() < much_memory ? rsp::run_length_encoded(rsp::to_hex(bytes))
-                                    : rsp::to_hex(bytes);
+  // Stacks and data are mostly zeros, and gdb takes time for each character of a reply.
+  return rsp::run_length_encoded(rsp::to_hex(bytes));
 }
 
 // GDB's form begins with `b`. LLDB's is the bare bytes, and `x0,0` is how it asks whether there is

@@ -1,10 +1,11 @@
 """Memory and file transfers, with packets as large as the server takes."""
 
+import contextlib
 import os
 import tempfile
 import time
 
-from harness.benchmark import HIGHER, Metric, benchmark
+from harness.benchmark import HIGHER, LOWER, Metric, benchmark
 from harness.errors import Failed, Unsupported
 from harness.gdb import Gdb
 from harness.rsp import escape, expand, expanded_size, frame
@@ -180,3 +181,33 @@ def dump(session, setup):
             if written.read() != actual(session, base, size):
                 raise Failed(f"gdb: {text.strip()[-100:]}")
     return {"rate": size / seconds / MIB}
+
+
+STACK = 8 * MIB
+
+
+def core(session, setup, target):
+    """Seconds that gdb's gcore takes for a program whose threads have stacks of 8 MiB."""
+    stacks = setup.scaled(8, 1)
+    session.start("stacks", stacks, threads=stacks)
+    # A server in gdb's pipe is gdb's child: it goes with gdb, and has to before its program can.
+    with contextlib.closing(Gdb(session.program.path, setup.limit)) as gdb:
+        gdb.run("set sysroot /", f"target remote {target()}")
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            path = os.path.join(directory, "core")
+            text, seconds = gdb.run(f"gcore {path}")
+            if not os.path.exists(path) or os.path.getsize(path) < stacks * STACK:
+                raise Failed(f"gdb: {text.strip()[-100:]}")
+    return {"time": seconds}
+
+
+@benchmark("memory/gcore", "a real gdb's gcore of 8 stacks of 8 MiB, mostly zero, by TCP",
+           Metric("time", "s", LOWER))
+def gcore(session, setup):
+    return core(session, setup, lambda: f"127.0.0.1:{session.attach().port}")
+
+
+@benchmark("memory/gcore-pipe", "the same by `target remote | SERVER`", Metric("time", "s", LOWER))
+def gcore_by_pipe(session, setup):
+    return core(session, setup,
+                lambda: f"| {session.server_path} --once --attach - {session.program.pid}")
