@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "stub/monitor.h"
 #include "stub/number.h"
@@ -13,7 +14,7 @@
 namespace stub {
 
 const std::string_view monitor_condition_help =
-    "  condition [ADDRESS|SITE [TERM ...|off]]\n"
+    "  condition [ADDRESS|SITE [TERM ...|off] | off]\n"
     "    Report a breakpoint's hit only if all terms hold as well as the\n"
     "    client's condition; SITE is a number of `monitor sites'. Terms:\n"
     "      thread=LWP[,LWP...]  one of these threads (gdb: Thread PID.LWP)\n"
@@ -22,7 +23,7 @@ const std::string_view monitor_condition_help =
     "      PLACE==\"TEXT\"        a C string; also != , ^= begins, ~= contains.\n"
     "                           PLACE: $REGISTER or a number, +N or -N; each *\n"
     "                           in front follows a pointer: *$rdi+8==\"abc\"\n"
-    "    Without terms: show what is set\n";
+    "    Without terms: show what is set; `condition off': clear all of them\n";
 
 namespace {
 
@@ -48,6 +49,13 @@ std::optional<Address> place(std::string_view text, const BreakpointTable& sites
   return *value > 0xffffffff ? std::nullopt : sites.address_of(static_cast<unsigned>(*value));
 }
 
+MonitorResult clear(Engine& engine, const Inferior& process) {
+  std::vector<Address> set;
+  for (const auto& [at, filter] : process.space->filters) set.push_back(at);
+  for (const Address at : set) (void)engine.set_filter(process.pid, at, std::nullopt);
+  return {fmt::format("{} conditions are cleared.\n", set.size()), false, false};
+}
+
 }  // namespace
 
 MonitorResult monitor_condition(std::string_view arguments, MonitorContext context) {
@@ -60,6 +68,7 @@ MonitorResult monitor_condition(std::string_view arguments, MonitorContext conte
   const std::string_view where = arguments.substr(0, arguments.find(' '));
   std::string_view terms = arguments.substr(where.size());
   terms.remove_prefix(std::min(terms.find_first_not_of(' '), terms.size()));
+  if (where == "off" && terms.empty()) return clear(context.engine, *process);
   const auto at = place(where, space.sites);
   if (!at)
     return refuse(fmt::format("{}: no such site; `monitor sites' has their numbers.", where));

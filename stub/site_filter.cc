@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include "arch/register_table.h"
@@ -71,17 +72,20 @@ class SiteFilter::Parser {
       : filter_(filter), registers_(registers) {}
 
   Result<void> term(std::string_view term) {
-    const auto value_of = [&](std::string_view key) -> std::optional<std::string_view> {
-      return term.starts_with(key) ? std::optional(term.substr(key.size())) : std::nullopt;
-    };
-    if (const auto value = value_of("thread=")) return threads(term, *value);
-    if (const auto value = value_of("after=")) return count(term, *value, 0, filter_.after_);
-    if (const auto value = value_of("every=")) return count(term, *value, 1, filter_.every_);
-    if (const auto value = value_of("rate=")) return rate(term, *value);
-    return text_test(term);
+    const auto key =
+        std::ranges::find_if(keys, [&](std::string_view each) { return term.starts_with(each); });
+    if (key == keys.end()) return text_test(term);
+    if (!seen_.insert(*key).second) return wrong(term, fmt::format("`{}' is there twice", *key));
+    const std::string_view value = term.substr(key->size());
+    if (*key == "thread=") return threads(term, value);
+    if (*key == "after=") return count(term, value, 0, filter_.after_);
+    if (*key == "every=") return count(term, value, 1, filter_.every_);
+    return rate(term, value);
   }
 
  private:
+  static constexpr std::array<std::string_view, 4> keys{"thread=", "after=", "every=", "rate="};
+
   Result<void> threads(std::string_view term, std::string_view value) {
     while (!value.empty()) {
       const std::string_view one = value.substr(0, value.find(','));
@@ -106,7 +110,7 @@ class SiteFilter::Parser {
   Result<void> rate(std::string_view term, std::string_view value) {
     const std::size_t slash = std::min(value.find('/'), value.size());
     const auto most = decimal_or_hex(value.substr(0, slash));
-    const auto unit = slash == value.size() ? "s" : value.substr(slash + 1);
+    const auto unit = value.substr(std::min(slash + 1, value.size()));
     const auto period =
         std::ranges::find(periods, unit, &std::pair<std::string_view, std::uint64_t>::first);
     if (!most || *most == 0 || period == std::end(periods))
@@ -157,6 +161,7 @@ class SiteFilter::Parser {
 
   SiteFilter& filter_;
   const x86::RegisterSet& registers_;
+  std::set<std::string_view> seen_;  // of `keys`
 };
 
 namespace {

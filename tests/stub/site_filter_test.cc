@@ -53,18 +53,36 @@ struct Filter {
 }  // namespace
 
 TEST_CASE("site_filter: terms that are none") {
-  for (const char* terms : {"nonsense",         "thread=",
-                            "thread=x",         "thread=0",
-                            "after=",           "after=-1",
-                            "every=0",          "every=1x",
-                            "rate=5/h",         "rate=0/s",
-                            "rate=/s",          "$rdi",
-                            "$rdi=\"a\"",       "$rdi==\"a",
-                            "$rdi==a",          "==\"a\"",
-                            "$none==\"a\"",     "$xmm0==\"a\"",
-                            "rdi==\"a\"",       "$rdi+==\"a\"",
-                            "$rdi+x==\"a\"",    "*********$rdi==\"a\"",
-                            "every=2 nonsense", "\""}) {
+  for (const char* terms : {"nonsense",
+                            "thread=",
+                            "thread=x",
+                            "thread=0",
+                            "after=",
+                            "after=-1",
+                            "every=0",
+                            "every=1x",
+                            "rate=5/h",
+                            "rate=0/s",
+                            "rate=/s",
+                            "$rdi",
+                            "$rdi=\"a\"",
+                            "$rdi==\"a",
+                            "$rdi==a",
+                            "==\"a\"",
+                            "$none==\"a\"",
+                            "$xmm0==\"a\"",
+                            "rdi==\"a\"",
+                            "$rdi+==\"a\"",
+                            "$rdi+x==\"a\"",
+                            "*********$rdi==\"a\"",
+                            "every=2 nonsense",
+                            "\"",
+                            "rate=5",
+                            "rate=5/",
+                            "every=2 every=3",
+                            "after=1 every=2 after=1",
+                            "rate=1/s rate=2/s",
+                            "thread=1 thread=2"}) {
     INFO(terms);
     const auto filter = SiteFilter::parse(terms, x86::Mode::amd64);
     REQUIRE_FALSE(filter);
@@ -75,6 +93,15 @@ TEST_CASE("site_filter: terms that are none") {
                                 x86::Mode::amd64));
   CHECK(SiteFilter::parse("every=2" + std::string(longest_terms - 7, ' '), x86::Mode::amd64));
   CHECK_FALSE(SiteFilter::parse("every=2" + std::string(longest_terms - 6, ' '), x86::Mode::amd64));
+}
+
+TEST_CASE("site_filter: several texts may be compared") {
+  Filter filter("$rdi==\"a\" $rsi==\"b\"");
+  filter.registers.values = {{"rdi", 0x10000}, {"rsi", 0x10010}};
+  filter.memory.put(0x10000, "a");
+  CHECK(filter.ask() == "no");
+  filter.memory.put(0x10010, "b");
+  CHECK(filter.ask() == "yes");
 }
 
 TEST_CASE("site_filter: threads") {
