@@ -30,6 +30,7 @@
 
 #include "stub/daemon_signals.h"
 #include "stub/log.h"
+#include "stub/printable.h"
 #include "stub/ptrace_refusal.h"
 #include "stub/signal_state.h"
 #include "stub/wait_status.h"
@@ -41,8 +42,17 @@ namespace {
 constexpr int cannot_run = 127;
 
 [[noreturn]] void give_up(std::string_view what, int error) {
-  say(fmt::format("gdbserver: {}\ngdbserver: Error: {}", what, std::strerror(error)));
+  say(fmt::format("gdbserver: {}", what));
+  say(fmt::format("gdbserver: Error: {}", std::strerror(error)));
   _exit(cannot_run);
+}
+
+// A shell prints the name of a program that it does not find as it is. Commands for a terminal in
+// it, or lines that look like the server's, are a client's doing.
+void refuse_unprintable(const LaunchSpec& spec) {
+  const std::string program = resolve_program(spec.program.front());
+  if (printable(program) != program && access(program.c_str(), X_OK) != 0)
+    give_up("Cannot exec " + program, errno);
 }
 
 std::string startup_shell() {
@@ -121,6 +131,7 @@ void let_child_go(int gate) {
     const int persona = personality(0xffffffff);
     if (persona != -1) personality(static_cast<unsigned long>(persona) | ADDR_NO_RANDOMIZE);
   }
+  if (spec.startup_with_shell) refuse_unprintable(spec);
   auto arguments = pointers(command.words);
   auto environment = pointers(spec.environment.entries());
   initial_signal_state().restore();

@@ -14,6 +14,8 @@
 #include <string>
 #include <utility>
 
+#include "stub/printable.h"
+
 namespace stub {
 namespace {
 
@@ -70,7 +72,7 @@ void write_text(int fd, std::string_view text) {
   lost += write_some(fd, text, is_full ? 0 : patience_ms).size();
 }
 
-void say(std::string_view line) { write_text(STDERR_FILENO, fmt::format("{}\n", line)); }
+void say(std::string_view line) { write_text(STDERR_FILENO, printable(line) + "\n"); }
 
 void Log::enable(LogTopic topic, bool on) {
   const auto bit = static_cast<unsigned>(topic);
@@ -92,7 +94,7 @@ void Log::write(LogTopic topic, std::string_view line) const {
     ::clock_gettime(CLOCK_REALTIME, &now);
     time = fmt::format("{}.{:06} ", now.tv_sec, now.tv_nsec / 1000);
   }
-  write_text(fd_, fmt::format("{}[{}] {}\n", time, name(topic), line));
+  write_text(fd_, fmt::format("{}[{}] {}\n", time, name(topic), printable(line)));
 }
 
 Log& debug_log() {

@@ -13,7 +13,8 @@
 
 namespace stub {
 
-// A line for the user, without its newline.
+// A line for the user, without its newline. Names and messages in it may be a client's or a
+// program's: they can forge no second line and send a terminal no commands (printable.h).
 void say(std::string_view line);
 
 // Any text to stdout or stderr, or to a file. What cannot be written is lost.

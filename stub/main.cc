@@ -22,6 +22,7 @@
 #include "stub/linux_tracee.h"
 #include "stub/listener.h"
 #include "stub/log.h"
+#include "stub/printable.h"
 #include "stub/retrying_tracee.h"
 #include "stub/server.h"
 #include "stub/session.h"
@@ -99,7 +100,9 @@ SessionSettings session_settings(const Options& options, const LaunchSpec& spec,
   settings.launcher = [&tracee](const LaunchSpec& program) { return launch(program, tracee); };
   // Where the client is at the other end of stdout, that is not for text.
   const int console = settings.announce_ends ? STDOUT_FILENO : STDERR_FILENO;
-  settings.console = [console](std::string_view text) { write_text(console, text); };
+  settings.console = [console](std::string_view text) {
+    write_text(console, printable(text, "\n\t"));
+  };
   return settings;
 }
 

@@ -64,9 +64,11 @@ rsp::StopReason reason_of(const StopReport& report) {
 // The lines gdbserver prints, which people and scripts look for.
 void announce_end(const Stop& stop) {
   if (stop.kind == StopKind::process_exited) {
-    say(fmt::format("\nChild exited with status {}", stop.value));
+    say("");
+    say(fmt::format("Child exited with status {}", stop.value));
   } else if (stop.kind == StopKind::process_killed) {
-    say(fmt::format("\nChild terminated with signal = 0x{:x} ({})", stop.signal,
+    say("");
+    say(fmt::format("Child terminated with signal = 0x{:x} ({})", stop.signal,
                     rsp::gdb_signal_name(rsp::gdb_from_host(stop.signal))));
   }
 }

@@ -40,6 +40,15 @@ TEST_CASE("a line for the user is out when the call returns") {
   CHECK(written_to_stderr([] { say("Listening on port 1"); }) == "Listening on port 1\n");
 }
 
+TEST_CASE("text of a client in a line is no second line, and no command for the terminal") {
+  CHECK(written_to_stderr([] { say("Cannot exec x\x1b[2J\nListening on port 1"); }) ==
+        "Cannot exec x\\x1b[2J\\nListening on port 1\n");
+  Log log;
+  log.enable(LogTopic::remote, true);
+  CHECK(written_to_stderr([&] { log.write(LogTopic::remote, "x\n[remote] y"); }) ==
+        "[remote] x\\n[remote] y\n");
+}
+
 TEST_CASE("debug output is of the topics that were asked for") {
   Log log;
   CHECK_FALSE(log.enabled(LogTopic::threads));
