@@ -41,7 +41,8 @@ Operating modes:
                         machine only the server's own user and root may.
   --host-io=off|read|full
                         What the client may do with files (full).
-  --no-run              The client starts no programs.
+  --no-run              The client starts no programs; without --multi it attaches
+                        to none either.
   --observe             More clients may connect, to look on: they can read
                         and change nothing.
   --help                Print this text and quit.

@@ -55,7 +55,7 @@ struct SessionSettings {
   DisabledPackets disabled;
   std::optional<OnDisconnect> on_disconnect;
   HostIoPolicy host_io = HostIoPolicy::full;
-  bool no_run = false;   // the client starts no programs
+  bool no_run = false;   // the client starts no programs; without `multi` it attaches to none
   bool observe = false;  // others may look on
   // So long requests are worked on before others have their turn: another client, SIGTERM, the
   // program's threads. At least one is; without a limit all are.
@@ -291,6 +291,8 @@ class Session : public Peer {
   Reply on(const rsp::LaunchProgram&);
   Reply on(const rsp::QueryLaunchSuccess&);
   Result<Pid> start_program();
+  Reply refuse(const Error& error);  // to start or to attach to a program
+  Result<void> may_attach() const;
   Reply attach(Pid pid);
   void look_for_awaited();
   // session_xfer.cc

@@ -57,6 +57,12 @@ Result<Pid> Session::start_program() {
   return pid;
 }
 
+// The server's user is told as well: gdb shows no reason before version 16.
+Reply Session::refuse(const Error& error) {
+  say(error.text);
+  return error_reply(error, true);
+}
+
 Reply Session::on(const rsp::Run& request) {
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
   std::vector<std::string>& command = settings_.launch.program;
@@ -66,7 +72,7 @@ Reply Session::on(const rsp::Run& request) {
   command = {std::move(program)};
   command.insert(command.end(), request.arguments.begin(), request.arguments.end());
   const auto pid = start_program();
-  if (!pid) return error_reply(pid.error(), true);
+  if (!pid) return refuse(pid.error());
   return tell(*stop_of(leader_of(*pid)));
 }
 
@@ -94,11 +100,18 @@ Reply Session::on(const rsp::QueryLaunchSuccess&) {
 
 // ---- attaching ---------------------------------------------------------------------------------
 
+// With --no-run a client that was given one program, or one process, is confined to it.
+Result<void> Session::may_attach() const {
+  if (settings_.no_run && !settings_.multi)
+    return fail(Errc::refused, "Attaching is switched off (--no-run without --multi)", EPERM);
+  return {};
+}
+
 // The stop of an attach is nobody's doing, so no signal is told; LLDB is used to SIGSTOP.
 Reply Session::attach(Pid pid) {
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
-  if (const auto attached = engine_.attach(pid); !attached)
-    return error_reply(attached.error(), true);
+  if (const auto allowed = may_attach(); !allowed) return refuse(allowed.error());
+  if (const auto attached = engine_.attach(pid); !attached) return refuse(attached.error());
   say(fmt::format("Attached; pid = {}", raw(pid)));
   if (engine_.non_stop()) return std::string(rsp::ok_reply);
   const auto stop = stop_of(leader_of(pid));
@@ -119,6 +132,7 @@ Reply Session::on(const rsp::Attach& request) {
 Reply Session::on(const rsp::AttachByName& request) {
   if (connection_.awaiting_stop || connection_.awaited)
     return error_reply({Errc::refused, 0, "The program is running"});
+  if (const auto allowed = may_attach(); !allowed) return refuse(allowed.error());
   if (request.when != rsp::AttachWhen::wait) {
     if (const auto pid = find_by_name(request.name)) return attach(*pid);
     if (request.when == rsp::AttachWhen::now)

@@ -382,6 +382,55 @@ def files_are_off(t):
     t.match(client.ask("qSupported"), "PacketSize|^$", "R starts nothing")
 
 
+@case(gdbserver="has no such option")
+def no_other_process(t):
+    """--no-run with a program: the client is confined to it, by pid and by name; with --multi it
+    may attach. What was refused is said on the server's terminal, too."""
+    other = t.spawn("idle 1")
+    for options, multi, reply in ((["--no-run"], False, "^E"), ([], False, "^T"),
+                                  (["--no-run"], True, "^T")):
+        client = t.rsp(program=None if multi else "hits 1 1", multi=multi,
+                       server_options=options, handshake=True)
+        client.ok("!")
+        for packet in (f"vAttach;{other.pid:x}", "vAttachName;" + hexed("idle")):
+            t.match(client.ask(packet), reply, f"{options} multi={multi}: {packet}")
+            if reply == "^E":
+                client.server.wait_message("^Attaching is switched off", 5)
+                continue
+            client.ok(f"D;{other.pid:x}")
+        client.close()
+        client.server.wait_exit()
+
+
+@case(gdbserver="prints the name as it is")
+def names_of_a_client_on_the_terminal(t):
+    """What a client names cannot send commands to the server's terminal, nor forge a line there."""
+    forged = "\nListening on port 99\n"
+    name = "/nowhere/\x1b[2J" + forged
+    for shell in (1, 0):
+        client = t.rsp(multi=True, handshake=True)
+        client.ok("!")
+        client.ok(f"QStartupWithShell:{shell}")
+        t.match(client.ask("vRun;" + hexed(name)), "^E", "vRun")
+        client.ok("QSetWorkingDir:" + hexed(name))
+        t.match(client.ask("vRun;" + hexed("/bin/true")), "^E", "vRun in a directory")
+        client.server.wait_message(r"Cannot exec /nowhere/\\x1b\[2J\\nListening")
+        client.server.wait_message(r"Cannot change to directory /nowhere/\\x1b")
+        t.check("\x1b" not in client.server.messages(), "no escape sequence")
+        t.check(forged not in client.server.messages(), "no line of the client's")
+        client.close()
+        client.server.wait_exit()
+
+
+@case()
+def a_refused_attach_is_said_on_the_terminal(t):
+    """The server's user sees what the client was told: gdb 13 shows no reason."""
+    client = t.rsp(multi=True, handshake=True)
+    client.ok("!")
+    t.match(client.ask("vAttach;f423f"), "^E", "vAttach of a process that is not there")
+    client.server.wait_message(r"^Cannot attach to process 999999: No such process \(3\)$")
+
+
 LIBRARY = """
 #include <fcntl.h>
 __attribute__((constructor)) static void loaded(void) { creat("%s", 0600); }
