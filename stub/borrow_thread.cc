@@ -22,23 +22,51 @@
 namespace stub {
 namespace {
 
-// The vDSO is executable, is always there unless booted with vdso=0, and falls back to real system
-// calls, so it holds the instruction we need.
-Result<Address> find_syscall_instruction(Tracee& tracee, Pid pid, x86::Mode mode) {
-  const auto missing = fail(Errc::refused, "The program has no vDSO to make system calls from");
-  const auto mappings = proc_fs::maps(pid);
+using SyscallBytes = std::array<std::byte, 2>;
+
+SyscallBytes syscall_bytes(x86::Mode mode) {
+  return mode == x86::Mode::amd64 ? SyscallBytes{std::byte{0x0f}, std::byte{0x05}}
+                                  : SyscallBytes{std::byte{0xcd}, std::byte{0x80}};
+}
+
+// Memory as it is is compared, so that an instruction with an int3 of ours in it is none; and one
+// that a debug register of ours is on would not get to be executed.
+bool is_syscall_instruction(Tracee& tracee, const AddressSpace& space, Pid pid, Address at) {
+  SyscallBytes now{};
+  return tracee.read_memory(pid, at, now) == now.size() && now == syscall_bytes(space.mode) &&
+         !space.hardware.stops_at(at);
+}
+
+std::optional<Address> find_in(Tracee& tracee, const AddressSpace& space, Pid pid,
+                               const Mapping& mapping) {
+  constexpr std::uint64_t most = 4 << 20;  // of a library's text
+  std::vector<std::byte> code(std::min(mapping.size(), most));
+  code.resize(tracee.read_memory(pid, mapping.start, code));
+  const SyscallBytes wanted = syscall_bytes(space.mode);
+  for (auto from = code.begin();; ++from) {
+    from = std::search(from, code.end(), wanted.begin(), wanted.end());
+    if (from == code.end()) return std::nullopt;
+    const Address at = mapping.start + static_cast<std::uint64_t>(from - code.begin());
+    if (is_syscall_instruction(tracee, space, pid, at)) return at;
+  }
+}
+
+// The vDSO is executable, is there unless booted with vdso=0 or unmapped by the program, and falls
+// back to real system calls, so it holds the instruction we need. Where breakpoints are on it, any
+// text of a file will do that the program cannot write to as it is mapped.
+Result<Address> find_syscall_instruction(Tracee& tracee, const AddressSpace& space, Pid pid) {
+  const auto mappings = tracee.mappings(pid);
   if (!mappings) return tl::unexpected(mappings.error());
-  const auto vdso = std::find_if(mappings->begin(), mappings->end(),
-                                 [](const Mapping& m) { return m.path == "[vdso]"; });
-  if (vdso == mappings->end()) return missing;
-  std::vector<std::byte> code(vdso->size());
-  code.resize(tracee.read_memory(pid, vdso->start, code));
-  const std::array<std::byte, 2> wanted = mode == x86::Mode::amd64
-                                              ? std::array{std::byte{0x0f}, std::byte{0x05}}
-                                              : std::array{std::byte{0xcd}, std::byte{0x80}};
-  const auto found = std::search(code.begin(), code.end(), wanted.begin(), wanted.end());
-  if (found == code.end()) return missing;
-  return vdso->start + static_cast<std::uint64_t>(found - code.begin());
+  const auto is_vdso = [](const Mapping& m) { return m.path == "[vdso]"; };
+  const auto is_text = [](const Mapping& m) {
+    return m.read && m.execute && !m.write && !m.shared && m.inode != 0;
+  };
+  for (const auto& wanted :
+       {std::function<bool(const Mapping&)>(is_vdso), std::function<bool(const Mapping&)>(is_text)})
+    for (const Mapping& mapping : *mappings)
+      if (wanted(mapping))
+        if (const auto found = find_in(tracee, space, pid, mapping)) return *found;
+  return fail(Errc::refused, "The program has no instruction to make system calls with");
 }
 
 Result<x86::GeneralRegisters> registers_of(Tracee& tracee, const Thread& thread) {
@@ -137,8 +165,10 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
   std::optional<SuspendedFilter> filter;
   if (status->seccomp != 0 && !filter.emplace(tracee, thread).is_off())
     return fail(Errc::unsupported, "A seccomp filter stands in the way of a system call");
-  if (!space.syscall_instruction) {
-    const auto found = find_syscall_instruction(tracee, thread.process->pid, space.mode);
+  const Pid pid = thread.process->pid;
+  if (!space.syscall_instruction ||
+      !is_syscall_instruction(tracee, space, pid, *space.syscall_instruction)) {
+    const auto found = find_syscall_instruction(tracee, space, pid);
     if (!found) return tl::unexpected(found.error());
     space.syscall_instruction = *found;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace stub {
 namespace {
@@ -13,12 +14,24 @@ constexpr unsigned page_bits = 12;
 constexpr std::size_t most_removed = 65536;
 
 std::uint64_t page_of(Address at) { return at.value() >> page_bits; }
+Address start_of(std::uint64_t page) { return Address(page << page_bits); }
 
 }  // namespace
 
-Site* BreakpointTable::find(Address at) {
+BreakpointTable::JournalledSite* BreakpointTable::known(Address at) {
   const auto found = by_address_.find(at);
   return found == by_address_.end() ? nullptr : found->second;
+}
+
+Site* BreakpointTable::find(Address at) { return known(at); }
+
+Site* BreakpointTable::find_hit(Pid pid, Address at) {
+  Site* site = find(at);
+  if (site == nullptr) return nullptr;
+  const bool stops = site->client && site->program.conditions.empty() &&
+                     site->program.commands.empty() && site->filter == nullptr;
+  if (stops) verify(pid, at, 1);
+  return site->gone ? nullptr : site;
 }
 
 void BreakpointTable::for_each(const std::function<void(Site&)>& visit) {
@@ -31,7 +44,10 @@ Result<Site*> BreakpointTable::insert_client(Pid pid, Address at, SiteProgram pr
   if (program_memory_ - replaced + program.memory_size() > most_program_memory)
     return fail(Errc::refused, "Too many conditions and commands", ENOMEM);
   auto site = insert(pid, at);
-  if (!site) return site;
+  if (!site) {
+    if (there != nullptr && there->client) (void)remove_client(pid, at);
+    return site;
+  }
   (*site)->client = true;
   (*site)->number = number_of(at);
   set_program(**site, std::move(program));
@@ -78,31 +94,81 @@ Result<Site*> BreakpointTable::insert_internal(Pid pid, Address at) {
   return site;
 }
 
+Result<Site*> BreakpointTable::insert(Pid pid, Address at) {
+  verify(pid, at, 1);
+  if (JournalledSite* there = known(at)) {
+    if (!is_in_memory(pid, *there))
+      if (auto put = put_in(pid, *there); !put) return tl::unexpected(put.error());
+    return there;
+  }
+  JournalledSite& site = sites_[at];
+  site.address = at;
+  if (auto put = put_in(pid, site); !put) {
+    sites_.erase(at);
+    return tl::unexpected(put.error());
+  }
+  by_address_.emplace(at, &site);
+  return &site;
+}
+
 // The bytes are copied first and the copy is decoded; after the int3 is in, memory is compared with
 // what was decoded, since the program may have rewritten it in between.
-Result<Site*> BreakpointTable::insert(Pid pid, Address at) {
-  if (Site* there = find(at)) return there;
-  JournalledSite site;
-  site.address = at;
+Result<void> BreakpointTable::put_in(Pid pid, JournalledSite& site) {
+  const Address at = site.address;
+  site.gone = true;
   plan(pid, site);
   if (site.length == 0)
     return fail(Errc::bad_address, "Cannot access memory at the breakpoint's address", EFAULT);
   site.shadow = site.original[0];
   site.entry = journalled(site);
-  if (site.entry.is_lost())
-    return fail(Errc::refused, "Too many breakpoints", ENOSPC);
-  if (tracee_.write_memory(pid, at, {&int3_byte, 1}) != 1)
+  if (site.entry.is_lost()) return fail(Errc::refused, "Too many breakpoints", ENOSPC);
+  if (tracee_.write_memory(pid, at, {&int3_byte, 1}) != 1) {
+    site.entry = SiteEntry();
     return fail(Errc::bad_address, "Cannot write a breakpoint there", EFAULT);
+  }
+  site.gone = false;
+  ++insertions_;
   removed_.erase(at);
-  auto [place, added] = sites_.emplace(at, std::move(site));
-  by_address_.emplace(at, &place->second);
-  add_to_page(place->second);
+  Page& page = add_to_page(site);
+  if (!page.own) page.own = tracee_.is_own_page(pid, at).value_or(false);
+  if (SiteRow* row = site.entry.row()) row->own_page = page.own;
   std::array<std::uint8_t, x86::max_instruction_length> now{};
-  const std::span tail(now.data(), place->second.length);
+  const std::span tail(now.data(), site.length);
   if (tracee_.read_memory(pid, at, std::as_writable_bytes(tail)) == tail.size() &&
-      std::memcmp(now.data() + 1, place->second.original.data() + 1, tail.size() - 1) != 0)
-    replan(pid, place->second);
-  return &place->second;
+      std::memcmp(now.data() + 1, site.original.data() + 1, tail.size() - 1) != 0)
+    plan(pid, site);
+  return {};
+}
+
+// After verify(). An int3 that is out for an in-place step comes back by itself.
+bool BreakpointTable::is_in_memory(Pid pid, const Site& site) const {
+  return site.lifted || (!site.gone && int3_at(tracee_, pid, site.address, false) == Int3::ours);
+}
+
+// An int3 of ours that is written to a page anew would make it one of the process's own again. So
+// this comes before each write.
+void BreakpointTable::verify(Pid pid, Address from, std::size_t size) {
+  if (size == 0 || sites_.empty()) return;
+  const std::uint64_t last = page_of(from + (size - 1));
+  for (std::uint64_t number = page_of(from); number <= last; ++number) {
+    const auto page = pages_.find(number);
+    if (page == pages_.end()) continue;
+    if (is_page_replaced(tracee_, pid, start_of(number), page->second.own))
+      forget_int3s(page->second);
+  }
+}
+
+bool BreakpointTable::is_on_own_page(Address at) const {
+  const auto page = pages_.find(page_of(at));
+  return page != pages_.end() && page->second.own;
+}
+
+void BreakpointTable::forget_int3s(Page& page) {
+  page.own = false;
+  for (JournalledSite* site : page.sites) {
+    site->gone = true;
+    site->entry = SiteEntry();
+  }
 }
 
 SiteEntry BreakpointTable::journalled(const Site& site) const {
@@ -122,15 +188,20 @@ void BreakpointTable::plan(Pid pid, Site& site) {
   site.plan = x86::classify(std::span(bytes).first(got), mode_);
 }
 
-void BreakpointTable::replan(Pid pid, Site& site) { plan(pid, site); }
+void BreakpointTable::replan(Pid pid, Site& site) {
+  verify(pid, site.address, 1);
+  if (!site.gone) plan(pid, site);
+}
 
+// Of a process that has ended no memory is left, which is not the program's doing.
 Result<void> BreakpointTable::remove_client(Pid pid, Address at) {
   Site* site = find(at);
   if (site == nullptr || !site->client)
     return fail(Errc::refused, "No breakpoint is inserted there");
   site->client = false;
   set_program(*site, {});
-  drop_if_unused(pid, *site);
+  if (drop_if_unused(pid, *site) == Int3::unmapped && tracee_.mappings(pid))
+    return fail(Errc::bad_address, "The program has unmapped the breakpoint's memory", EFAULT);
   return {};
 }
 
@@ -138,54 +209,62 @@ void BreakpointTable::remove_internal(Pid pid, Address at) {
   Site* site = find(at);
   if (site == nullptr || site->internal == 0) return;
   --site->internal;
-  drop_if_unused(pid, *site);
+  (void)drop_if_unused(pid, *site);
 }
 
 void BreakpointTable::drop_internal(Pid pid) {
   for (auto it = sites_.begin(); it != sites_.end();) {
     JournalledSite& site = (it++)->second;
     site.internal = 0;
-    if (!site.client || site.entry.is_lost()) take_out(pid, site);
+    if (!site.client || (!site.gone && site.entry.is_lost())) (void)take_out(pid, site);
   }
 }
 
-void BreakpointTable::drop_if_unused(Pid pid, Site& site) {
-  if (site.client || site.internal != 0) return;
+Int3 BreakpointTable::drop_if_unused(Pid pid, Site& site) {
+  if (site.client || site.internal != 0) return Int3::ours;
   remember(site);
-  take_out(pid, site);
+  return take_out(pid, site);
 }
 
 // When there are too many, the older half is forgotten.
 void BreakpointTable::remember(const Site& site) {
-  removed_[site.address] = {.shadow = site.shadow, .number = ++removals_};
+  removed_[site.address] = {
+      .shadow = site.shadow, .own_page = is_on_own_page(site.address), .number = ++removals_};
   if (removed_.size() <= most_removed) return;
   const std::uint64_t oldest = removals_ - most_removed / 2;
   std::erase_if(removed_, [&](const auto& entry) { return entry.second.number <= oldest; });
 }
 
-void BreakpointTable::take_out(Pid pid, const Site& site) {
-  restore(pid, site.address, site.shadow);
+Int3 BreakpointTable::take_out(Pid pid, const Site& site) {
   const Address at = site.address;
+  const Int3 there = site.gone ? int3_at(tracee_, pid, at, false)
+                               : restore_byte(tracee_, pid, at, site.shadow, is_on_own_page(at));
   program_memory_ -= site.program.memory_size();
   by_address_.erase(at);
   remove_from_page(at);
   sites_.erase(at);
+  return there;
 }
 
-void BreakpointTable::restore(Pid pid, Address at, std::uint8_t shadow) const {
+void BreakpointTable::lift(Pid pid, Site& site) {
+  verify(pid, site.address, 1);
+  site.lifted =
+      !site.gone && restore_byte(tracee_, pid, site.address, site.shadow, false) == Int3::ours;
+}
+
+// The instruction that was stepped may itself have changed the memory. Then the program has
+// overwritten its own byte, or mapped something else there, as it could have done over the int3.
+void BreakpointTable::put_back(Pid pid, Site& site) {
+  if (!std::exchange(site.lifted, false)) return;
+  verify(pid, site.address, 1);
+  if (!site.gone) put_in_again(pid, site);
+}
+
+void BreakpointTable::put_in_again(Pid pid, const Site& site) const {
   std::byte now{};
-  if (tracee_.read_memory(pid, at, {&now, 1}) != 1 || now != int3_byte) return;
-  const auto original = static_cast<std::byte>(shadow);
-  tracee_.write_memory(pid, at, {&original, 1});
-}
-
-void BreakpointTable::lift(Pid pid, const Site& site) const {
-  const auto shadow = static_cast<std::byte>(site.shadow);
-  tracee_.write_memory(pid, site.address, {&shadow, 1});
-}
-
-void BreakpointTable::put_back(Pid pid, const Site& site) const {
-  tracee_.write_memory(pid, site.address, {&int3_byte, 1});
+  const bool there = tracee_.read_memory(pid, site.address, {&now, 1}) == 1;
+  if (there && now == static_cast<std::byte>(site.shadow))
+    tracee_.write_memory(pid, site.address, {&int3_byte, 1});
 }
 
 void BreakpointTable::mask(Address from, std::span<std::byte> bytes) const {
@@ -194,34 +273,41 @@ void BreakpointTable::mask(Address from, std::span<std::byte> bytes) const {
   for (std::uint64_t number = page_of(from); number <= last; ++number) {
     const auto page = pages_.find(number);
     if (page == pages_.end()) continue;
-    auto it = std::ranges::lower_bound(page->second, from, {}, &Site::address);
-    for (; it != page->second.end(); ++it) {
+    const auto& sites = page->second.sites;
+    auto it = std::ranges::lower_bound(sites, from, {}, &Site::address);
+    for (; it != sites.end(); ++it) {
       const auto offset = static_cast<std::uint64_t>((*it)->address - from);
       if (offset >= bytes.size()) break;
       // Only our own byte is masked: where the program has written over it, its byte is the truth.
-      if (bytes[offset] == int3_byte) bytes[offset] = static_cast<std::byte>((*it)->shadow);
+      if (bytes[offset] == int3_byte && !(*it)->gone)
+        bytes[offset] = static_cast<std::byte>((*it)->shadow);
     }
   }
 }
 
-void BreakpointTable::add_to_page(const Site& site) {
+BreakpointTable::Page& BreakpointTable::add_to_page(JournalledSite& site) {
   Page& page = pages_[page_of(site.address)];
-  page.insert(std::ranges::lower_bound(page, site.address, {}, &Site::address), &site);
+  const auto place = std::ranges::lower_bound(page.sites, site.address, {}, &Site::address);
+  if (place == page.sites.end() || *place != &site) page.sites.insert(place, &site);
+  return page;
 }
 
 void BreakpointTable::remove_from_page(Address at) {
   const auto page = pages_.find(page_of(at));
-  std::erase_if(page->second, [&](const Site* site) { return site->address == at; });
-  if (page->second.empty()) pages_.erase(page);
+  std::erase_if(page->second.sites, [&](const Site* site) { return site->address == at; });
+  if (page->second.sites.empty()) pages_.erase(page);
 }
 
-void BreakpointTable::patch_write(Address to, std::span<std::byte> bytes) {
+void BreakpointTable::patch_write(Pid pid, Address to, std::span<std::byte> bytes) {
+  verify(pid, to, bytes.size());
   for (auto it = sites_.lower_bound(to); it != sites_.end(); ++it) {
     const auto offset = static_cast<std::uint64_t>(it->first - to);
     if (offset >= bytes.size()) break;
-    it->second.shadow = static_cast<std::uint8_t>(bytes[offset]);
-    if (SiteRow* row = it->second.entry.row()) row->shadow = it->second.shadow;
-    bytes[offset] = int3_byte;
+    JournalledSite& site = it->second;
+    if (!is_in_memory(pid, site)) continue;
+    site.shadow = static_cast<std::uint8_t>(bytes[offset]);
+    if (SiteRow* row = site.entry.row()) row->shadow = site.shadow;
+    if (!site.lifted) bytes[offset] = int3_byte;
   }
 }
 
@@ -235,20 +321,21 @@ void BreakpointTable::after_write(Pid pid, Address to, std::size_t size) {
 }
 
 void BreakpointTable::restore_all(Pid pid) const {
-  for (const auto& [address, site] : sites_) restore(pid, address, site.shadow);
+  for (const auto& [number, page] : pages_) {
+    if (is_page_replaced(tracee_, pid, start_of(number), page.own)) continue;
+    for (const JournalledSite* site : page.sites)
+      if (!site->gone) (void)restore_byte(tracee_, pid, site->address, site->shadow, false);
+  }
 }
 
 void BreakpointTable::restore_removed(Pid pid, std::uint64_t since) const {
-  for (const auto& [address, gone] : removed_)
-    if (gone.number > since) restore(pid, address, gone.shadow);
+  for (const auto& [at, gone] : removed_)
+    if (gone.number > since) (void)restore_byte(tracee_, pid, at, gone.shadow, gone.own_page);
 }
 
 void BreakpointTable::put_in_missing(Pid pid) const {
-  for (const auto& [address, site] : sites_) {
-    std::byte now{};
-    const bool there = tracee_.read_memory(pid, address, {&now, 1}) == 1;
-    if (there && now == static_cast<std::byte>(site.shadow)) put_back(pid, site);
-  }
+  for (const auto& [address, site] : sites_)
+    if (!site.gone) put_in_again(pid, site);
 }
 
 void BreakpointTable::clear() {
@@ -266,20 +353,24 @@ void BreakpointTable::copy_from(const BreakpointTable& parent) {
     JournalledSite& site = sites_[address];
     static_cast<Site&>(site) = original;
     site.statistics = {};
+    site.lifted = false;
     program_memory_ += site.program.memory_size();
-    site.entry = journalled(site);
+    if (!site.gone) site.entry = journalled(site);
     by_address_.emplace(address, &site);
-    add_to_page(site);
+    Page& page = add_to_page(site);
+    page.own = parent.pages_.at(page_of(address)).own;
+    if (SiteRow* row = site.entry.row()) row->own_page = page.own;
   }
 }
 
-void BreakpointTable::inherit(Address at, std::uint8_t shadow) {
-  JournalledSite& site = sites_[at];
-  site.address = at;
-  site.shadow = shadow;
+void BreakpointTable::inherit(const SiteRow& row) {
+  JournalledSite& site = sites_[row.address];
+  site.address = row.address;
+  site.shadow = row.shadow;
   site.internal = 1;
-  by_address_.emplace(at, &site);
-  add_to_page(site);
+  by_address_.emplace(row.address, &site);
+  Page& page = add_to_page(site);
+  page.own = page.own || row.own_page;
 }
 
 }  // namespace stub

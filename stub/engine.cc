@@ -178,7 +178,7 @@ void Engine::start(Thread& thread) {
     auto regs = general(thread);
     if (!regs) return;
     Site* site = thread.process->space->sites.find(*thread.passed_site);
-    const bool there = site != nullptr && (*regs)->pc() == *thread.passed_site;
+    const bool there = site != nullptr && !site->gone && (*regs)->pc() == *thread.passed_site;
     if (there && thread.signal == 0) return step_over_site(thread, *site);
     if (there) thread.passed_states.push_back(**regs);
     thread.passed_site.reset();

@@ -306,7 +306,6 @@ class Engine {
 
   // engine_recovery.cc
   void inherit_spaces(const Journal& predecessor);
-  void forget_missing_areas();
   void inherit_threads(Inferior& process);
   void give_back(const BorrowedRow& row);
   void inherit_settled(const SettledRow& row);

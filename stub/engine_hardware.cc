@@ -51,7 +51,13 @@ Result<void> Engine::insert_hardware(Pid pid, rsp::PointType type, Address at, s
   if (find(pid) == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   Inferior* known = process(pid);
   note_trap_action(*known);
-  auto inserted = known->space->hardware.insert(type, at, length, std::move(program));
+  HardwarePoints& points = known->space->hardware;
+  auto inserted = points.insert(type, at, length, program);
+  // Clients do not take points out of a library that was unloaded.
+  const bool is_full = !inserted && inserted.error().code == Errc::refused;
+  const auto mappings = is_full ? tracee_.mappings(pid) : fail(Errc::refused);
+  if (mappings && points.remove_unmapped(*mappings))
+    inserted = points.insert(type, at, length, std::move(program));
   if (inserted) reload_hardware(*known->space);
   return inserted;
 }

@@ -6,6 +6,16 @@
 
 namespace stub {
 
+namespace {
+
+// What was mapped for the client; the program may have put something else there.
+bool is_anonymous(std::span<const Mapping> mappings, Address start, std::uint64_t size) {
+  const Mapping* there = find_mapping(mappings, start);
+  return there != nullptr && there->inode == 0 && !there->shared && start + size <= there->end;
+}
+
+}  // namespace
+
 // Any thread will do that is at rest, and has the memory that is meant.
 Thread* Engine::stopped_thread(Inferior& process) {
   const auto found = std::ranges::find_if(process.threads, [](const auto& entry) {
@@ -31,6 +41,9 @@ Result<void> Engine::free_memory(Pid pid, Address start) {
   if (thread == nullptr) return fail(Errc::refused, "No thread of the process is stopped");
   const auto known = owner->space->client_memory.extract(start);
   if (known.empty()) return fail(Errc::bad_address, "That memory was not allocated here");
+  const auto mappings = tracee_.mappings(pid);
+  if (!mappings || !is_anonymous(*mappings, start, known.mapped()))
+    return fail(Errc::bad_address, "The program has taken that memory away");
   std::optional<WaitResult> death;
   auto freed = unmap_memory(tracee_, *owner->space, *thread, start, known.mapped(), death);
   if (death) deaths_.push_back(*death);

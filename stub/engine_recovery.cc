@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "stub/engine.h"
-#include "stub/memory_map.h"
 #include "stub/proc_fs.h"
 
 namespace stub {
@@ -51,12 +50,6 @@ bool is_settled(const SettledRow& row, const x86::GeneralRegisters& now) {
   return true;
 }
 
-bool is_area(std::span<const Mapping> mappings, const SsolAreas::Range& range) {
-  const Mapping* there = find_mapping(mappings, range.start);
-  return there != nullptr && there->execute && !there->write && there->inode == 0 &&
-         range.start + range.size <= there->end;
-}
-
 }  // namespace
 
 void Engine::clean_up_after(const Journal& predecessor) {
@@ -72,7 +65,6 @@ void Engine::clean_up_after(const Journal& predecessor) {
   do on_child_event();
   while (more_events_);
   inherit_stops();
-  forget_missing_areas();
   for (const Pid pid : std::vector<Pid>(order_)) (void)detach(pid);
   wait_for_sleepers();
   while (!order_.empty()) remove_process(*process(order_.back()));  // what cannot be reached
@@ -92,7 +84,7 @@ void Engine::inherit_spaces(const Journal& predecessor) {
     return found == spaces.end() ? nullptr : found->second.get();
   };
   predecessor.sites.for_each([&](const SiteRow& row) {
-    if (AddressSpace* space = space_of(row.space)) space->sites.inherit(row.address, row.shadow);
+    if (AddressSpace* space = space_of(row.space)) space->sites.inherit(row);
   });
   predecessor.areas.for_each([&](const AreaRow& row) {
     if (AddressSpace* space = space_of(row.space)) space->areas.add({row.start, row.size});
@@ -100,17 +92,6 @@ void Engine::inherit_spaces(const Journal& predecessor) {
   predecessor.slots.for_each([&](const SlotRow& row) {
     if (AddressSpace* space = space_of(row.space)) space->areas.inherit(row.slot);
   });
-}
-
-// An area is in the journal before it is mapped, and what lies there may be the program's. A thread
-// that was made to map one has done so by now.
-void Engine::forget_missing_areas() {
-  for (const auto& [pid, process] : processes_) {
-    SsolAreas& areas = process->space->areas;
-    const auto mappings = proc_fs::maps(pid);
-    for (const auto& range : std::vector(areas.ranges()))
-      if (mappings && !is_area(*mappings, range)) areas.drop(range.start);
-  }
 }
 
 void Engine::inherit_threads(Inferior& process) {

@@ -83,6 +83,7 @@ x86::Mode Engine::mode(Pid pid) const {
 std::size_t Engine::read_memory(Pid pid, Address from, std::span<std::byte> to) {
   const Inferior* known = process(pid);
   if (known == nullptr) return 0;
+  known->space->sites.verify(pid, from, to.size());
   const std::size_t got = tracee_.read_memory(pid, from, to);
   known->space->sites.mask(from, to.first(got));
   return got;
@@ -97,7 +98,7 @@ std::size_t Engine::write_memory(Pid pid, Address to, std::span<const std::byte>
   BreakpointTable& sites = known->space->sites;
   if (sites.empty()) return tracee_.write_memory(pid, to, from);
   std::vector<std::byte> image(from.begin(), from.end());
-  sites.patch_write(to, image);
+  sites.patch_write(pid, to, image);
   const std::size_t done = tracee_.write_memory(pid, to, image);
   sites.after_write(pid, to, done);
   return done;
@@ -109,7 +110,10 @@ Result<void> Engine::insert_breakpoint(Pid pid, Address at, SiteProgram program)
   if (find(pid) == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   Inferior* known = process(pid);
   note_trap_action(*known);
-  auto site = known->space->sites.insert_client(pid, at, std::move(program));
+  BreakpointTable& sites = known->space->sites;
+  const std::uint64_t insertions = sites.insertions();
+  auto site = sites.insert_client(pid, at, std::move(program));
+  if (sites.insertions() != insertions) forget_passed(*known->space, at);
   if (!site) return tl::unexpected(site.error());
   (*site)->filter = known->space->filter_at(at);
   return {};
@@ -146,7 +150,7 @@ Result<void> Engine::remove_breakpoint(Pid pid, Address at) {
   const Inferior* known = find(pid);
   if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
   auto removed = known->space->sites.remove_client(pid, at);
-  if (removed && known->space->sites.find(at) == nullptr) forget_passed(*known->space, at);
+  if (known->space->sites.find(at) == nullptr) forget_passed(*known->space, at);
   return removed;
 }
 

@@ -36,6 +36,9 @@ void Engine::step_over_site(Thread& thread, Site& site) {
       [[fallthrough]];
     case StepOutcome::in_place:
       return begin_in_place(thread, site);
+    case StepOutcome::site_gone:
+      thread.passed_site.reset();
+      return resume_in_kernel(thread, how_wanted(thread));
     case StepOutcome::gone:
       return;
   }

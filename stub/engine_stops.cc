@@ -9,6 +9,7 @@
 
 #include "stub/clock.h"
 #include "stub/engine.h"
+#include "stub/ssol_mapping.h"
 
 namespace stub {
 namespace {
@@ -168,10 +169,7 @@ bool Engine::slot_was_taken_away(const Thread& thread, Address slot_pc) {
   const auto fault = info ? reinterpret_cast<std::uintptr_t>(info->si_addr) : 0;
   if (!info || info->si_code <= 0 || fault != slot_pc.value()) return false;
   AddressSpace& space = *thread.process->space;
-  space.areas.drop(slot_pc);
-  // A program that does so for ever is stepped in place.
-  constexpr unsigned most_lost_areas = 64;
-  if (++space.lost_areas > most_lost_areas) space.area_refused = true;
+  lose_area(space, slot_pc);
   return true;
 }
 
@@ -243,7 +241,7 @@ void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slo
   AddressSpace& space = *thread.process->space;
   // An int3 of the program's own under the site: ours was lifted.
   if (facts.in_place_step && at == space.in_place.lifted_site) return;
-  if (const Site* site = space.sites.find(at)) {
+  if (const Site* site = space.sites.find_hit(thread.process->pid, at)) {
     facts.site = SiteAt::ours;
     facts.site_for_client = site->client;
     x86::GeneralRegisters before = *thread.general;

@@ -46,6 +46,7 @@
 #include "stub/log.h"
 #include "stub/proc_fs.h"
 #include "stub/retrying_tracee.h"
+#include "stub/site_memory.h"
 #include "stub/terminal.h"
 #include "stub/unique_fd.h"
 
@@ -76,12 +77,8 @@ void offer_to_oom_killer() {
 void restore_bytes(Tracee& tracee) {
   journal().processes.for_each([&](const ProcessRow& process) {
     journal().sites.for_each([&](const SiteRow& site) {
-      std::byte now{};
-      const auto shadow = static_cast<std::byte>(site.shadow);
-      if (site.space != process.space ||
-          tracee.read_memory(process.pid, site.address, {&now, 1}) != 1 || now != std::byte{0xcc})
-        return;
-      tracee.write_memory(process.pid, site.address, {&shadow, 1});
+      if (site.space == process.space)
+        (void)restore_byte(tracee, process.pid, site.address, site.shadow, site.own_page);
     });
   });
 }

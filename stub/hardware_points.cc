@@ -112,6 +112,15 @@ Result<void> HardwarePoints::remove(rsp::PointType type, Address address, std::u
   return {};
 }
 
+bool HardwarePoints::remove_unmapped(std::span<const Mapping> mappings) {
+  const std::size_t before = points_.size();
+  for (const HardwarePoint& point : std::vector(points_))
+    if (point.type == rsp::PointType::hardware_breakpoint &&
+        find_mapping(mappings, point.address) == nullptr)
+      (void)remove(point.type, point.address, point.length);
+  return points_.size() != before;
+}
+
 void HardwarePoints::clear() { *this = {}; }
 
 std::vector<TriggeredPoint> HardwarePoints::triggered(std::uint64_t debug_status) const {
@@ -127,6 +136,12 @@ std::vector<TriggeredPoint> HardwarePoints::triggered(std::uint64_t debug_status
     }
   }
   return result;
+}
+
+bool HardwarePoints::stops_at(Address at) const {
+  return std::ranges::any_of(in_use_, [&](const Register& reg) {
+    return reg.references > 0 && reg.slice.access == access_execute && reg.slice.address == at;
+  });
 }
 
 bool HardwarePoints::watches(Address from, std::uint64_t size) const {

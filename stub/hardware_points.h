@@ -14,9 +14,11 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "protocol/packets.h"
+#include "stub/memory_map.h"
 #include "stub/site_program.h"
 #include "stub/types.h"
 
@@ -69,11 +71,16 @@ class HardwarePoints {
                       SiteProgram program);
   // Error: refused, when there is no such point.
   Result<void> remove(rsp::PointType type, Address address, std::uint64_t length);
+  // Frees the registers of breakpoints in memory that the program has unmapped. False: there were
+  // none.
+  bool remove_unmapped(std::span<const Mapping> mappings);
   void clear();
 
   bool empty() const { return points_.empty(); }
   // Some watchpoint is on one of these bytes, whatever kind of access it waits for.
   bool watches(Address from, std::uint64_t size) const;
+  // A thread stops in front of the instruction at this address.
+  bool stops_at(Address at) const;
   const DebugRegisters& registers() const { return registers_; }
 
   // The points that a value of DR6 names, of a thread that had registers(). Empty: the trap was not

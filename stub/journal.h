@@ -48,6 +48,7 @@ struct SiteRow {
   Address address;
   SpaceId space{};
   std::uint8_t shadow = 0;
+  bool own_page = false;  // site_memory.h
 };
 struct AreaRow {
   Address start;

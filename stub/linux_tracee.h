@@ -54,6 +54,8 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) override;
   bool read_as_program(Pid pid, Address from, std::span<std::byte> to) override;
   bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) override;
+  Result<std::vector<Mapping>> mappings(Pid pid) override;
+  std::optional<bool> is_own_page(Pid pid, Address at) override;
   bool is_fixed_text(Pid pid, Address from, std::uint64_t size) override;
   bool read_pieces(Pid pid, std::span<const Piece> pieces) override;
   void forget_memory(Pid pid) override;
@@ -65,6 +67,7 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   // How to get at the memory of a process.
   struct Memory {
     int handle = -1;         // /proc/PID/mem, opened at first use
+    int pages = -1;          // /proc/PID/pagemap, likewise
     bool has_ended = false;  // nothing was behind it when it was last opened
     Tid deputy{};  // for calls that take a thread, once the leader has ended before the others
   };
@@ -73,6 +76,7 @@ class LinuxTracee final : public Tracee, private WaitQueue::Source {
   template <class Call>
   ssize_t by_thread(Pid pid, Call call);
   bool open_handle(Pid pid, Memory& memory);
+  static void close_handles(Memory& memory);
 
   WaitQueue statuses_{*this};
   std::map<Pid, Memory> memories_;

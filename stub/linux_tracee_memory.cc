@@ -37,15 +37,19 @@ std::size_t clip(Address from, std::size_t size) {
 }  // namespace
 
 LinuxTracee::~LinuxTracee() {
-  for (auto& [pid, memory] : memories_)
-    if (memory.handle >= 0) close(memory.handle);
+  for (auto& [pid, memory] : memories_) close_handles(memory);
+}
+
+void LinuxTracee::close_handles(Memory& memory) {
+  if (memory.handle >= 0) close(memory.handle);
+  if (memory.pages >= 0) close(memory.pages);
+  memory.handle = memory.pages = -1;
 }
 
 // Whoever asks for a hundred thousand places in a process that has ended, to restore each of them,
 // is told at once: only its leader could come by memory again (as a new process of that id).
 bool LinuxTracee::open_handle(Pid pid, Memory& memory) {
-  if (memory.handle >= 0) close(memory.handle);
-  memory.handle = -1;
+  close_handles(memory);
   if (memory.has_ended && !proc_fs::has_memory(pid, leader_of(pid))) return false;
   memory.handle = open(proc_fs::memory_file(pid, "mem").c_str(), O_RDWR | O_CLOEXEC);
   memory.has_ended = memory.handle < 0;
@@ -116,6 +120,29 @@ bool LinuxTracee::write_as_program(Pid pid, Address to, std::span<const std::byt
   return put == static_cast<ssize_t>(from.size());
 }
 
+Result<std::vector<Mapping>> LinuxTracee::mappings(Pid pid) { return proc_fs::maps(pid); }
+
+// Word n is of page n. A page that was copied when it was written to is anonymous: present or
+// swapped out, and neither a page of a file nor shared (fs/proc/task_mmu.c, pte_to_pagemap_entry).
+// The handle is of the memory the process had when it was opened; with nothing behind it any more a
+// read is empty (pagemap_read), and it is opened anew once.
+std::optional<bool> LinuxTracee::is_own_page(Pid pid, Address at) {
+  constexpr std::uint64_t present = std::uint64_t{1} << 63, swapped = std::uint64_t{1} << 62,
+                          of_file_or_shared = std::uint64_t{1} << 61;
+  Memory& memory = memories_[pid];
+  const auto offset = static_cast<off_t>(at.value() / page_size * sizeof(std::uint64_t));
+  for (const bool fresh : {memory.pages < 0, true}) {
+    if (fresh && memory.pages >= 0) close(memory.pages);
+    if (fresh)
+      memory.pages = open(proc_fs::memory_file(pid, "pagemap").c_str(), O_RDONLY | O_CLOEXEC);
+    std::uint64_t entry = 0;
+    if (memory.pages >= 0 && pread(memory.pages, &entry, sizeof entry, offset) == sizeof entry)
+      return (entry & (present | swapped)) != 0 && (entry & of_file_or_shared) == 0;
+    if (fresh) break;
+  }
+  return std::nullopt;
+}
+
 bool LinuxTracee::is_fixed_text(Pid pid, Address from, std::uint64_t size) {
   const auto mappings = proc_fs::maps(pid);
   const Mapping* text = mappings ? find_mapping(*mappings, from) : nullptr;
@@ -146,7 +173,7 @@ bool LinuxTracee::read_pieces(Pid pid, std::span<const Piece> pieces) {
 void LinuxTracee::forget_memory(Pid pid) {
   const auto found = memories_.find(pid);
   if (found == memories_.end()) return;
-  if (found->second.handle >= 0) close(found->second.handle);
+  close_handles(found->second);
   memories_.erase(found);
 }
 

@@ -51,7 +51,7 @@ RemoteSyscall::~RemoteSyscall() {
   (void)tracee_.set_registers(tid_, saved_);
   if (saved_info_) (void)tracee_.set_siginfo(tid_, *saved_info_);
   (void)tracee_.set_signal_mask(tid_, saved_mask_);
-  if (sigsys_taken_) (void)tracee_.send_signal(tid_, SIGSYS);
+  for (const int signal : signals_taken_) (void)tracee_.send_signal(tid_, signal);
   if (left_group_stop_) (void)tracee_.interrupt(tid_);
 }
 
@@ -111,25 +111,36 @@ std::optional<WaitStatus> RemoteSyscall::next_stop(ResumeHow how) {
   return status;
 }
 
-// Other stops may come first (a PTRACE_INTERRUPT already on its way); they are passed over, and the
-// engine's own bookkeeping copes with an interrupt that was answered here. A group-stop is reported
-// again when the thread runs on: an interrupt is answered with it (kernel/signal.c,
-// do_jobctl_trap).
+// Stops that may come before the call is over: an interrupt that was on its way, which the engine's
+// own bookkeeping copes with when it was answered here; a group-stop, which is reported again when
+// the thread runs on (an interrupt is answered with it: kernel/signal.c, do_jobctl_trap); a signal
+// that could not be masked and that somebody has sent. After any other the thread is not on our
+// instruction or the call but on something else.
+bool RemoteSyscall::is_on_the_way(const WaitStatus& status) {
+  if (std::holds_alternative<InterruptStop>(status) || std::holds_alternative<GroupStop>(status))
+    return true;
+  const auto* stop = std::get_if<SignalStop>(&status);
+  if (stop == nullptr || (stop->signal != SIGTRAP && stop->signal != SIGSYS)) return false;
+  const auto info = tracee_.siginfo(tid_);
+  if (!info || info->si_code > 0) return false;
+  signals_taken_.push_back(stop->signal);
+  return true;
+}
+
 Result<void> RemoteSyscall::step_over_instruction() {
   constexpr int patience = 16;
   for (int i = 0; i < patience; ++i) {
     const auto status = next_stop(ResumeHow::step);
     if (!status) break;
-    const auto* stop = std::get_if<SignalStop>(&*status);
-    if (stop != nullptr && stop->signal == SIGSYS) {
-      const auto info = tracee_.siginfo(tid_);
-      if (info && info->si_code > 0)
-        return fail(Errc::unsupported, "The program has system calls sent to itself");
-      sigsys_taken_ = true;
-    }
     const auto regs = tracee_.registers(tid_);
-    if (regs && stop != nullptr && stop->signal == SIGTRAP && regs->pc() == at_ + syscall_length)
-      return {};
+    if (!regs) break;
+    const auto* stop = std::get_if<SignalStop>(&*status);
+    const bool behind = regs->pc() == at_ + syscall_length;
+    if (stop != nullptr && stop->signal == SIGTRAP && behind) return {};
+    if (is_on_the_way(*status) && (behind || regs->pc() == at_)) continue;
+    if (stop != nullptr && stop->signal == SIGSYS)
+      return fail(Errc::unsupported, "The program has system calls sent to itself");
+    return fail(Errc::bad_address, "The thread stopped elsewhere than at a system call");
   }
   return fail(Errc::thread_gone, "The thread did not finish a system call", ESRCH);
 }
@@ -141,7 +152,10 @@ Result<void> RemoteSyscall::run_through_call() {
   for (int i = 0; i < patience && seen < ends; ++i) {
     const auto status = next_stop(ResumeHow::syscall);
     if (!status) break;
-    if (std::holds_alternative<SyscallStop>(*status)) ++seen;
+    if (std::holds_alternative<SyscallStop>(*status))
+      ++seen;
+    else if (!is_on_the_way(*status))
+      return fail(Errc::bad_address, "The thread stopped elsewhere than at a system call");
   }
   if (seen == ends && tracee_.interrupt(tid_) && next_stop(ResumeHow::run)) return {};
   return fail(Errc::thread_gone, "The thread did not finish a system call", ESRCH);

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <initializer_list>
+#include <vector>
 
 #include "arch/registers.h"
 #include "stub/tracee.h"
@@ -34,7 +35,8 @@ class RemoteSyscall {
   RemoteSyscall& operator=(const RemoteSyscall&) = delete;
 
   // The kernel's return value; -errno becomes Errc::system. thread_gone: the thread died under it.
-  // unsupported: the program does not let the system call through.
+  // unsupported: the program does not let the system call through. bad_address: the instruction at
+  // `at` was not a system call; nothing behind it is executed.
   Result<std::uint64_t> call(std::uint64_t number, std::initializer_list<std::uint64_t> arguments);
 
   // The same, without a trap behind it. It must be the last call, and the thread must have no
@@ -50,6 +52,7 @@ class RemoteSyscall {
   Result<void> step_over_instruction();
   Result<void> run_through_call();
   std::optional<WaitStatus> next_stop(ResumeHow how);
+  bool is_on_the_way(const WaitStatus& status);
   Result<std::uint64_t> value() const;
 
   Tracee& tracee_;
@@ -60,7 +63,7 @@ class RemoteSyscall {
   std::optional<siginfo_t> saved_info_;
   std::uint64_t saved_mask_ = 0;
   bool usable_ = false;
-  bool sigsys_taken_ = false;
+  std::vector<int> signals_taken_;  // somebody's, which could not be masked
   bool left_group_stop_ = false;
   std::optional<WaitResult> death_;
 };

@@ -108,6 +108,13 @@ class RetryingTracee final : public Tracee {
   bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) override {
     return inner_.write_as_program(pid, to, from);
   }
+  Result<std::vector<Mapping>> mappings(Pid pid) override {
+    return twice([&] { return inner_.mappings(pid); });
+  }
+  std::optional<bool> is_own_page(Pid pid, Address at) override {
+    const auto answer = inner_.is_own_page(pid, at);
+    return answer ? answer : inner_.is_own_page(pid, at);
+  }
   bool is_fixed_text(Pid pid, Address from, std::uint64_t size) override {
     return inner_.is_fixed_text(pid, from, size);
   }

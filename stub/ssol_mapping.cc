@@ -9,6 +9,8 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "stub/borrow_thread.h"
 #include "stub/memory_map.h"
@@ -23,6 +25,12 @@ constexpr std::uint64_t largest_area_size = 4 * 1024 * 1024;
 
 constexpr std::uint64_t no_descriptor = ~std::uint64_t{0};
 constexpr char area_name[] = "sidestep-ssol";
+constexpr char shown_name[] = "[anon:sidestep-ssol]";  // in /proc/PID/maps
+
+constexpr std::array mark{std::byte{'S'},  std::byte{'S'},  std::byte{'O'},  std::byte{'L'},
+                          std::byte{0xf4}, std::byte{0xf4}, std::byte{0xf4}, std::byte{0xf4}};
+static_assert(slot_room + mark.size() == x86::slot_size);
+constexpr std::byte hlt{0xf4};  // faults in user mode
 
 std::uint64_t next_area_size(const SsolAreas& areas) {
   std::uint64_t size = first_area_size;
@@ -40,6 +48,21 @@ void label(Tracee& tracee, RemoteSyscall& remote, Pid pid, x86::Mode mode, SsolA
   tracee.write_memory(pid, area.start, std::as_bytes(std::span(area_name)));
   (void)remote.call(numbers.prctl, {set_vma, set_vma_anon_name, area.start.value(), area.size,
                                     area.start.value()});
+  tracee.write_memory(pid, area.start, blank_slots(area.size));
+}
+
+bool is_blank(Tracee& tracee, Pid pid, const SsolAreas::Range& range) {
+  std::vector<std::byte> content(range.size);
+  return tracee.read_memory(pid, range.start, content) == content.size() &&
+         std::ranges::all_of(content, [](std::byte value) { return value == std::byte{0}; });
+}
+
+// The program may have mapped other memory in the place of an area, or have made it its own by
+// writing to it.
+void forget_lost_areas(Tracee& tracee, SsolAreas& areas, Pid pid) {
+  const auto mappings = tracee.mappings(pid);
+  for (const auto& range : std::vector(areas.ranges()))
+    if (!mappings || !is_area(tracee, pid, *mappings, range)) areas.drop(range.start);
 }
 
 // A place in no mapping and in no area that was dropped a moment ago. Anywhere is near the vDSO,
@@ -63,9 +86,9 @@ struct MappedArea {
 };
 
 // Recorded before it is there: who cleans up after us looks whether it has come to be.
-Result<MappedArea> map_in_gap(RemoteSyscall& remote, const AddressSpace& space, Pid pid,
-                              Address text, Reach reach) {
-  auto mappings = proc_fs::maps(pid);
+Result<MappedArea> map_in_gap(Tracee& tracee, RemoteSyscall& remote, const AddressSpace& space,
+                              Pid pid, Address text, Reach reach) {
+  auto mappings = tracee.mappings(pid);
   if (!mappings) return tl::unexpected(mappings.error());
   const std::uint64_t size = next_area_size(space.areas);
   const auto place = find_place(space, std::move(*mappings), text, reach, size);
@@ -93,7 +116,7 @@ Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread,
                       Reach reach, std::optional<WaitResult>& death) {
   const Pid pid = thread.process->pid;
   return borrow_thread(tracee, space, thread, death, [&](RemoteSyscall& remote) -> Result<void> {
-    auto area = map_in_gap(remote, space, pid, text, reach);
+    auto area = map_in_gap(tracee, remote, space, pid, text, reach);
     if (!area) return tl::unexpected(area.error());
     label(tracee, remote, pid, space.mode, area->range);
     space.areas.add(area->range, std::move(area->entry));
@@ -101,8 +124,36 @@ Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread,
   });
 }
 
+std::vector<std::byte> blank_slots(std::uint64_t size) {
+  std::vector<std::byte> content(size, hlt);
+  for (std::uint64_t at = slot_room; at + mark.size() <= size; at += x86::slot_size)
+    std::ranges::copy(mark, content.begin() + static_cast<std::ptrdiff_t>(at));
+  return content;
+}
+
+bool has_mark(Tracee& tracee, Pid pid, Address slot) {
+  std::array<std::byte, mark.size()> found{};
+  return tracee.read_memory(pid, slot + slot_room, found) == found.size() && found == mark;
+}
+
+bool is_area(Tracee& tracee, Pid pid, std::span<const Mapping> mappings,
+             const SsolAreas::Range& range) {
+  const Mapping* there = find_mapping(mappings, range.start);
+  return there != nullptr && range.start + range.size <= there->end && there->read &&
+         there->execute && !there->write && !there->shared && there->inode == 0 &&
+         (there->path.empty() || there->path == shown_name) &&
+         (has_mark(tracee, pid, range.start) || is_blank(tracee, pid, range));
+}
+
+void lose_area(AddressSpace& space, Address any_address_inside) {
+  constexpr unsigned most_lost_areas = 64;
+  space.areas.drop(any_address_inside);
+  if (++space.lost_areas > most_lost_areas) space.area_refused = true;
+}
+
 void unmap_areas(Tracee& tracee, AddressSpace& space, const Thread& thread,
                  std::optional<WaitResult>& death) {
+  forget_lost_areas(tracee, space.areas, thread.process->pid);
   if (space.areas.ranges().empty()) return;
   const auto unmapped =
       borrow_thread(tracee, space, thread, death, [&](RemoteSyscall& remote) -> Result<void> {

@@ -130,7 +130,7 @@ StepOutcome StepOver::cannot_run(Thread& thread, Site& site, Check why) {
   if (why == Check::text_gone) return in_place(site, "the text cannot be read");
   space.areas.retire(site.address);
   space.sites.replan(thread.process->pid, site);
-  return StepOutcome::site_changed;
+  return site.gone ? StepOutcome::site_gone : StepOutcome::site_changed;
 }
 
 StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruction& instruction,
@@ -150,14 +150,9 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
     if (result == Check::good) break;
     if (result != Check::slot_gone && result != Check::slot_changed)
       return cannot_run(thread, site, result);
-    const auto code = std::span(slot->code.bytes).first(slot->code.size);
-    if (result == Check::slot_gone || tracee_.write_memory(thread.process->pid, slot->address,
-                                                           std::as_bytes(code)) != code.size()) {
-      thread.process->space->areas.drop(slot->address);
-      slot = nullptr;
-    } else {
-      break;
-    }
+    if (result == Check::slot_changed && write_slot(thread, slot->address, slot->code)) break;
+    lose_area(*thread.process->space, slot->address);
+    slot = nullptr;
   }
   if (slot == nullptr) return in_place(site, "the program takes its slots away");
   x86::GeneralRegisters& regs = *thread.general;
@@ -224,6 +219,24 @@ bool StepOver::slot_is_readable(const Thread& thread, const Slot& slot) {
                              std::span(code).first(slot.code.size)) == slot.code.size;
 }
 
+bool StepOver::holds_code(const Thread& thread, const Slot& slot) {
+  std::array<std::uint8_t, x86::slot_size> code{};
+  const auto used = std::span(code).first(slot.code.size);
+  return tracee_.read_memory(thread.process->pid, slot.address, std::as_writable_bytes(used)) ==
+             used.size() &&
+         std::ranges::equal(used, std::span(slot.code.bytes).first(used.size()));
+}
+
+// Executable, and neither our code nor our mark is there: the thread is in what the program has put
+// in the place of the area. Where nothing can be executed it comes from a slot that was there.
+bool StepOver::is_taken_over(const Thread& thread, const Slot& slot) {
+  const Pid pid = thread.process->pid;
+  if (holds_code(thread, slot) || has_mark(tracee_, pid, slot.address)) return false;
+  const auto mappings = tracee_.mappings(pid);
+  const Mapping* there = mappings ? find_mapping(*mappings, slot.address) : nullptr;
+  return there != nullptr && there->execute;
+}
+
 // A slot is outside the sequence's range, so the kernel would not see that it has to abort it
 // (rseq(2)). In place the thread is either aborted or executes the instruction; both are right.
 bool StepOver::in_restartable_sequence(const Thread& thread, Address descriptor, Address at) {
@@ -261,20 +274,29 @@ Slot* StepOver::make_slot(Thread& thread, Site& site, const x86::Instruction& in
                           x86::Ending ending, bool near) {
   SsolAreas& areas = thread.process->space->areas;
   if (Slot* slot = areas.find(site.address, instruction, ending)) return slot;
-  const auto place = free_slot(thread, site.address, near);
-  if (!place) return nullptr;
-  const auto code = x86::relocate(instruction, site.address, *place, ending);
-  if (!code) return nullptr;
-  const auto bytes = std::as_bytes(std::span(code->bytes).first(code->size));
-  if (tracee_.write_memory(thread.process->pid, *place, bytes) != bytes.size()) {
-    areas.drop(*place);
-    return nullptr;
+  // Twice: the area may turn out to have been taken away by the program.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto place = free_slot(thread, site.address, near);
+    if (!place) return nullptr;
+    const auto code = x86::relocate(instruction, site.address, *place, ending);
+    if (!code || code->size > slot_room) return nullptr;
+    if (write_slot(thread, *place, *code))
+      return areas.occupy({.address = *place,
+                           .site = site.address,
+                           .instruction = instruction,
+                           .code = *code,
+                           .ending = ending});
+    lose_area(*thread.process->space, *place);
   }
-  return areas.occupy({.address = *place,
-                       .site = site.address,
-                       .instruction = instruction,
-                       .code = *code,
-                       .ending = ending});
+  return nullptr;
+}
+
+// Where the mark is not, the program has mapped something else or written over the area: that is
+// the program's from now on.
+bool StepOver::write_slot(const Thread& thread, Address slot, const x86::SlotCode& code) {
+  const Pid pid = thread.process->pid;
+  const auto bytes = std::as_bytes(std::span(code.bytes).first(code.size));
+  return has_mark(tracee_, pid, slot) && tracee_.write_memory(pid, slot, bytes) == bytes.size();
 }
 
 std::optional<Address> StepOver::free_slot(Thread& thread, Address site, bool near) {
@@ -304,6 +326,7 @@ std::optional<StepOver::Left> StepOver::leave_slot(Thread& thread, const Address
   x86::GeneralRegisters& regs = *thread.general;
   const Slot* slot = space.areas.at(regs.pc());
   if (slot == nullptr) return std::nullopt;
+  if (!thread.slot_run && is_taken_over(thread, *slot)) return std::nullopt;
   Left left;
   left.site = slot->site;
   left.is_syscall = x86::is_syscall(slot->instruction);

@@ -28,6 +28,7 @@ enum class StepOutcome : std::uint8_t {
   single_step,   // the PC is in a slot without an end: step it with the trap flag
   in_place,      // the in-place lane has to do it
   site_changed,  // the program has rewritten the text: the site was planned again, start over
+  site_gone,     // the program has other memory there: there is nothing to step over
   gone,          // the thread died
 };
 
@@ -50,6 +51,8 @@ class StepOver {
     bool at_end = false;  // stopped by the int3 behind the instruction
     bool is_syscall = false;
   };
+  // `space`: whose areas. A thread that is in code of the program's own, where an area was once, is
+  // in no area.
   std::optional<Left> leave_slot(Thread& thread, const AddressSpace& space);
 
   // The death of a thread that was waited for here (while it mapped an area).
@@ -79,6 +82,9 @@ class StepOver {
   static bool is_as_planned(const Thread& thread, const Site& site, std::span<std::uint8_t> text);
   StepOutcome cannot_run(Thread& thread, Site& site, Check why);
   bool slot_is_readable(const Thread& thread, const Slot& slot);
+  bool holds_code(const Thread& thread, const Slot& slot);
+  bool is_taken_over(const Thread& thread, const Slot& slot);
+  bool write_slot(const Thread& thread, Address slot, const x86::SlotCode& code);
   void repair_x87_pointer(const Thread& thread, const Slot& slot);
   bool in_restartable_sequence(const Thread& thread, Address descriptor, Address at);
 

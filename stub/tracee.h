@@ -11,8 +11,10 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "arch/registers.h"
+#include "stub/memory_map.h"
 #include "stub/types.h"
 
 namespace stub {
@@ -117,6 +119,12 @@ class Tracee {
   // As the program itself could: page protections count, and it is all or nothing.
   virtual bool read_as_program(Pid pid, Address from, std::span<std::byte> to) = 0;
   virtual bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) = 0;
+  // What is mapped now. thread_gone: the process has no memory any more.
+  virtual Result<std::vector<Mapping>> mappings(Pid pid) = 0;
+  // Whether the page of this address is the process's own copy (private and written to, in memory
+  // or swapped out), and not one of a file or of shared memory, nor one that is not there as yet
+  // (Documentation/admin-guide/mm/pagemap.rst). nullopt: the kernel does not tell.
+  virtual std::optional<bool> is_own_page(Pid pid, Address at) = 0;
   // Whether these bytes are text of a file that the program cannot write to as it is mapped now.
   virtual bool is_fixed_text(Pid pid, Address from, std::uint64_t size) = 0;
   // Reads all pieces at once (one system call) or reports failure; what a hit needs to check.

@@ -18,6 +18,7 @@
 #include "protocol/framing.h"
 #include "protocol/hex.h"
 #include "stub/session.h"
+#include "stub/ssol_mapping.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/stub/fake_tracee.h"
 
@@ -74,6 +75,7 @@ class Conversation {
     memory.map(text, 0x1000, true, false);
     memory.map(stack, 0x1000);
     memory.map(area, 0x1000, true, false);
+    memory.write(area, blank_slots(0x1000), FakeMemory::Rights::debugger);
     memory.write(text, std::as_bytes(std::span(code)), FakeMemory::Rights::debugger);
   }
   void place(Tid tid) {

@@ -1,6 +1,8 @@
-// intruder MODE [ARGUMENT]: programs that make it hard for whoever has breakpoints in them: they
+// intruder MODE [ARGUMENT [held]]: programs that make it hard for whoever has breakpoints in them: they
 // change their text, meddle with executable memory they never mapped, run out of memory, forbid
-// system calls, or have code in odd places. With SIDESTEP_LONG=N it does so N times as long. Where
+// system calls, or have code in odd places. Held, they wait first for a debugger that clears `held`;
+// one that goes away sets `leaving`, then they wait for their text to be their own again.
+// With SIDESTEP_LONG=N it does so N times as long. Where
 // the program itself is in order it prints wrong=0.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -43,6 +45,7 @@ __asm__(
     "changing: mov $1, %eax\n  ret\n.size changing,.-changing\n.p2align 6\n");
 
 static int factor = 1;  // of all rounds
+volatile int held, leaving;
 
 static long expected(long i) { return 3 * i + 1234568; }
 
@@ -208,6 +211,34 @@ static long meddle(const char* how) {
   }
   printf("found=%d strays=%ld ", found > 0, strays);
   return sum;
+}
+
+// The area's place becomes data of the program's own, or its code: nothing in it changes any more.
+static unsigned char original[33];  // all of visited()
+__attribute__((noinline)) void claimed(void) { __asm__ volatile(""); }
+
+static long claim(const char* how) {
+  static unsigned char expected[1 << 22];
+  struct Range area;
+  visit(3);
+  if (!foreign(&area)) return puts("no area"), 1;
+  unsigned char* data = (unsigned char*)area.start;
+  size_t size = area.end - area.start;
+  spoil("cover", area);
+  if (strcmp(how, "zeros")) memset(data, 0x77, size);
+  if (!strcmp(how, "code")) {
+    memset(data, 0xc3, size);  // ret
+    mprotect(data, size, PROT_READ | PROT_EXEC);
+  }
+  memcpy(expected, data, size);
+  long wrong = visit(20);
+  if (!strcmp(how, "code"))
+    for (size_t at = 0; at < size; at += 61) ((void (*)(void))(uintptr_t)(data + at))();
+  claimed();
+  while (leaving && memcmp((void*)visited, original, sizeof original)) usleep(1000);
+  wrong += visit(20);
+  printf("damage=%d ", memcmp(expected, data, size) != 0);
+  return wrong;
 }
 
 static void die(int number) {
@@ -441,6 +472,9 @@ int main(int argc, char** argv) {
   signal(SIGALRM, die);
   signal(SIGUSR1, on_enough);
   alarm(45 * (unsigned)factor);
+  memcpy(original, (void*)visited, sizeof original);
+  held = argc > 3;
+  while (held) usleep(1000);
   if (!strcmp(mode, "limit")) limit_memory();
   if (!strcmp(mode, "filter")) allow_little();
   if (strcmp(mode, "odd") && strcmp(mode, "straight")) ready();
@@ -450,6 +484,7 @@ int main(int argc, char** argv) {
   if (!strcmp(mode, "behind")) wrong = rewrite(1, (int)number);
   if (!strcmp(mode, "reshape")) wrong = reshape((int)number);
   if (!strcmp(mode, "meddle")) wrong = meddle(argument);
+  if (!strcmp(mode, "claim")) wrong = claim(argument);
   if (!strcmp(mode, "scribble")) scribble();
   if (!strcmp(mode, "enter")) enter();
   if (!strcmp(mode, "gone")) wrong = enter_gone();

@@ -47,7 +47,7 @@ struct Table {
   void write(Address to, std::initializer_list<int> values) {
     std::vector<std::byte> image;
     for (const int value : values) image.push_back(static_cast<std::byte>(value));
-    sites.patch_write(to, image);
+    sites.patch_write(pid, to, image);
     const std::size_t done = tracee.write_memory(pid, to, image);
     sites.after_write(pid, to, done);
   }
@@ -107,9 +107,11 @@ TEST_CASE("breakpoint_table: memory that is not there") {
   const auto cut = t.sites.insert_client(pid, last_page_end - 1, {});
   REQUIRE(cut.has_value());
   CHECK((*cut)->plan.lane() == x86::Lane::in_place);
-  // Text that vanished is no error when its site is removed.
+  // Text that vanished is an error when its site is removed, and the site is gone with it.
   t.memory().unmap(text, 0x2000);
-  CHECK(t.sites.remove_client(pid, last_page_end - 1).has_value());
+  const auto removed = t.sites.remove_client(pid, last_page_end - 1);
+  REQUIRE_FALSE(removed.has_value());
+  CHECK(removed.error().code == Errc::bad_address);
   CHECK(t.sites.empty());
 }
 

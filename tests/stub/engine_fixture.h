@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "stub/engine.h"
+#include "stub/ssol_mapping.h"
 #include "tests/catch.h"
 #include "tests/stub/fake_tracee.h"
 
@@ -63,6 +64,7 @@ struct World {
     memory.put(trap_site, {0x0f, 0x05});
     memory.put(in_place_site, {0x48, 0xcf});
     memory.put(push_site, {0x55});
+    memory.write(area, blank_slots(0x1000), FakeMemory::Rights::debugger);
   }
 
   static Tid t(int n) { return fake_tid(n); }

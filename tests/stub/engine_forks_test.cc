@@ -194,6 +194,7 @@ TEST_CASE("forks: detaching the parent of a vfork that is not over unmaps the ar
   w.tracee.execute_int3(real.leader(), boost_site);
   CHECK(w.report() == "nothing");
   REQUIRE(in_area(child.regs.rip));
+  w.memory().put(text, {0x0f, 0x05});
   w.space().syscall_instruction = text;
   int unmapped = 0;
   w.tracee.on_resume = [&](Tid tid, ResumeHow how, int) {

@@ -85,6 +85,7 @@ struct Mapping {
     vdso = Address(std::stoull(line, nullptr, 16));
     memory.map(vdso, 0x1000, true, false);
     memory.put(vdso, {0x0f, 0x05});
+    memory.name(vdso, "[vdso]");
   }
   // The kernel's side of mmap, madvise and prctl.
   void execute(Tid tid) {
@@ -99,11 +100,16 @@ struct Mapping {
     thread.regs.rax = 0;
     if (tracee.registered_rseq_area)
       tracee.memory(pid).put(*tracee.registered_rseq_area + rseq_cs_offset, {0, 0});
-    if (number == 9) {
+    if (number == 9 && thread.regs.rdi == 0) {
+      thread.regs.rdi = 0x700000;  // anywhere, for the client
+    } else if (number == 9) {
       CHECK(thread.regs.rdx == 5);  // PROT_READ | PROT_EXEC
+    }
+    if (number == 9) {
       tracee.memory(pid).map(Address(thread.regs.rdi), thread.regs.rsi, true, false);
       thread.regs.rax = thread.regs.rdi;
     }
+    if (number == 11) tracee.memory(pid).unmap(Address(thread.regs.rdi), thread.regs.rsi);
     thread.regs.rip += 2;
     tracee.trap(tid, trap_trace);
   }
@@ -270,6 +276,88 @@ TEST_CASE("mapping: an area is taken away by a thread that can be asked") {
   m.calls.clear();
   CHECK(m.engine.detach(m.pid).has_value());
   CHECK(m.calls == std::vector<std::uint64_t>{11});
+}
+
+TEST_CASE("mapping: what the program has mapped in the place of an area is not unmapped") {
+  Mapping m;
+  REQUIRE(m.engine.insert_breakpoint(m.pid, boost_site, {}).has_value());
+  m.run();
+  m.tracee.execute_int3(m.leader, boost_site);
+  REQUIRE(m.report().has_value());
+  m.run();
+  const auto ranges = m.engine.find(m.pid)->space->areas.ranges();
+  REQUIRE(ranges.size() == 1);
+  FakeMemory& memory = m.tracee.memory(m.pid);
+  m.calls.clear();
+  SECTION("data") { memory.map(ranges[0].start, ranges[0].size); }
+  SECTION("code") {
+    memory.map(ranges[0].start, ranges[0].size, true, false);
+    memory.put(ranges[0].start, {0xc3});
+  }
+  SECTION("a part of it") { memory.unmap(ranges[0].start + 0x1000, 0x1000); }
+  SECTION("it has made it writable") {
+    memory.protect(ranges[0].start, ranges[0].size, true, true, false);
+  }
+  CHECK(m.engine.detach(m.pid).has_value());
+  CHECK(m.calls.empty());
+}
+
+// Calls are executed at other places than the first of the vDSO as well.
+struct Elsewhere : Mapping {
+  std::vector<Address> places;
+  void execute_at(Address allowed) {
+    tracee.on_resume = [this, allowed](Tid tid, ResumeHow how, int) {
+      const Address pc = tracee.at(tid).regs.pc();
+      if (how != ResumeHow::step) return;
+      places.push_back(pc);
+      if (pc == allowed) execute(tid);
+    };
+  }
+  bool allocates() { return engine.allocate_memory(pid, 0x1000, 3).has_value(); }
+};
+
+TEST_CASE("mapping: the instruction that is borrowed is none with a breakpoint on it") {
+  constexpr Address library(0x600000);
+  for (const char* obstacle : {"a site", "a site in its middle", "a debug register", "unmapped"})
+    for (const char* other : {"in the vDSO", "in a library", "nowhere"}) {
+      INFO(obstacle << ", another one " << other);
+      Elsewhere m;
+      m.execute_at(m.vdso);
+      REQUIRE(m.allocates());  // chosen once
+      const bool unmapped = obstacle == std::string("unmapped");
+      FakeMemory& memory = m.tracee.memory(m.pid);
+      Address at;
+      if (other == std::string("in the vDSO")) {
+        if (unmapped) continue;
+        at = m.vdso + 0x10;
+        memory.put(at, {0x0f, 0x05});
+      } else if (other == std::string("in a library")) {
+        memory.map_file(library, {0xb8, 0x0f, 0x05, 0, 0});
+        at = library + 1;  // in the middle of an instruction
+      }
+      if (unmapped) memory.unmap(m.vdso, 1);
+      if (obstacle == std::string("a site"))
+        REQUIRE(m.engine.insert_breakpoint(m.pid, m.vdso, {}).has_value());
+      if (obstacle == std::string("a site in its middle"))
+        REQUIRE(m.engine.insert_breakpoint(m.pid, m.vdso + 1, {}).has_value());
+      if (obstacle == std::string("a debug register"))
+        REQUIRE(m.engine.insert_hardware(m.pid, rsp::PointType::hardware_breakpoint, m.vdso, 1, {})
+                    .has_value());
+      m.places.clear();
+      m.execute_at(at);
+      CHECK(m.allocates() == (at != Address()));
+      CHECK(m.places == (at == Address() ? std::vector<Address>{} : std::vector<Address>{at}));
+    }
+}
+
+TEST_CASE("mapping: memory of the client's that the program has replaced is not unmapped") {
+  Mapping m;
+  const auto start = m.engine.allocate_memory(m.pid, 0x1000, 3);
+  REQUIRE(start.has_value());
+  m.tracee.memory(m.pid).map_file(*start, {1});
+  m.calls.clear();
+  CHECK_FALSE(m.engine.free_memory(m.pid, *start).has_value());
+  CHECK(m.calls.empty());
 }
 
 TEST_CASE("mapping: a place other than the one asked for is given back") {

@@ -110,6 +110,7 @@ TEST_CASE("processes: a fork child the client follows is told with both at rest"
       CHECK(w.is_running(1));
     }
     SECTION("the parent is detached: its fork call goes on undisturbed") {
+      w.memory().put(text, {0x0f, 0x05});
       w.space().syscall_instruction = text;
       REQUIRE(w.engine.detach(w.pid).has_value());
       CHECK(w.memory().byte(trap_site) == 0x0f);
@@ -236,6 +237,7 @@ TEST_CASE("processes: detaching the parent of a vfork that is not over") {
   CHECK(w.report() == "nothing");
   REQUIRE(w.engine.interrupt(w.t(2)).has_value());
   CHECK(w.report() == "2 signal 2");
+  w.memory().put(text, {0x0f, 0x05});
   w.space().syscall_instruction = text;
   REQUIRE(w.engine.detach(w.pid).has_value());
   CHECK(w.memory().byte(boost_site) == 0x48);

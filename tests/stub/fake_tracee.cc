@@ -20,7 +20,66 @@ tl::unexpected<Error> gone() { return fail(Errc::thread_gone, "No such process",
 void FakeMemory::map(Address from, std::uint64_t size, bool readable, bool writable) {
   for (std::uint64_t at = from.value() / page_size; at <= (from.value() + size - 1) / page_size;
        ++at)
-    pages_[at] = {.readable = readable, .writable = writable};
+    pages_[at] = {.readable = readable, .writable = writable, .executable = readable && !writable};
+}
+
+void FakeMemory::map_file(Address from, std::initializer_list<int> bytes, const char* path) {
+  map(from, bytes.size(), true, false);
+  put(from, bytes);
+  for_each_page(from, bytes.size(), [&](Page& page) {
+    page.path = path;
+    page.own = false;
+  });
+}
+
+void FakeMemory::share(Address from, std::uint64_t size) {
+  for_each_page(from, size, [](Page& page) { page.shared = true; });
+}
+
+void FakeMemory::name(Address from, const char* path) {
+  for_each_page(from, 1, [&](Page& page) { page.path = path; });
+}
+
+void FakeMemory::protect(Address from, std::uint64_t size, bool readable, bool writable,
+                         bool executable) {
+  for_each_page(from, size, [&](Page& page) {
+    page.readable = readable;
+    page.writable = writable;
+    page.executable = executable;
+  });
+}
+
+void FakeMemory::for_each_page(Address from, std::uint64_t size,
+                               const std::function<void(Page&)>& visit) {
+  for (std::uint64_t at = from.value() / page_size; at <= (from.value() + size - 1) / page_size;
+       ++at)
+    if (const auto page = pages_.find(at); page != pages_.end()) visit(page->second);
+}
+
+// As /proc/PID/maps shows it: neighbours of the same kind are one.
+std::vector<Mapping> FakeMemory::mappings() const {
+  std::vector<Mapping> all;
+  for (const auto& [number, page] : pages_) {
+    Mapping next;
+    next.start = Address(number * page_size);
+    next.read = page.readable;
+    next.write = page.writable;
+    next.execute = page.executable;
+    next.shared = page.shared;
+    next.path = page.path;
+    next.inode = page.path.starts_with('/') ? 1 : 0;
+    if (!all.empty()) next.end = all.back().end, next.start = all.back().start;
+    const bool joins =
+        !all.empty() && all.back() == next && all.back().end == Address(number * page_size);
+    if (!joins) next.start = Address(number * page_size), all.push_back(next);
+    all.back().end = Address((number + 1) * page_size);
+  }
+  return all;
+}
+
+bool FakeMemory::is_own(Address at) const {
+  const auto page = pages_.find(at.value() / page_size);
+  return page != pages_.end() && page->second.own && !page->second.shared;
 }
 
 void FakeMemory::unmap(Address from, std::uint64_t size) {
@@ -56,6 +115,7 @@ std::size_t FakeMemory::write(Address to, std::span<const std::byte> from, Right
     const auto page = pages_.find(at / page_size);
     if (page == pages_.end() || (rights == Rights::program && !page->second.writable)) return i;
     page->second.bytes[at % page_size] = from[i];
+    page->second.own = true;
   }
   return from.size();
 }
@@ -413,6 +473,19 @@ bool FakeTracee::write_as_program(Pid pid, Address to, std::span<const std::byte
   const auto found = memories_.find(pid);
   return found != memories_.end() && found->second->accessible(to, from.size(), true) &&
          write_memory(pid, to, from) == from.size();
+}
+
+Result<std::vector<Mapping>> FakeTracee::mappings(Pid pid) {
+  const auto found = memories_.find(pid);
+  if (found == memories_.end()) return gone();
+  return found->second->mappings();
+}
+
+std::optional<bool> FakeTracee::is_own_page(Pid pid, Address at) {
+  handles.insert(pid);
+  const auto found = memories_.find(pid);
+  if (found == memories_.end() || !tells_own_pages) return std::nullopt;
+  return found->second->is_own(at);
 }
 
 bool FakeTracee::read_pieces(Pid pid, std::span<const Piece> pieces) {

@@ -29,12 +29,19 @@ inline constexpr pid_t first_fake_id = 5'000'000;
 constexpr Pid fake_pid(int n) { return Pid{first_fake_id + n}; }
 constexpr Tid fake_tid(int n) { return Tid{first_fake_id + n}; }
 
-// Sparse pages with protections; shared between processes as a vfork child's is.
+// Sparse pages with protections; shared between processes as a vfork child's is. The program maps
+// what it likes over what was there.
 class FakeMemory {
  public:
   static constexpr std::uint64_t page_size = 4096;
 
+  // Anonymous; executable if it is readable and not writable.
   void map(Address from, std::uint64_t size, bool readable = true, bool writable = true);
+  // Text of a file, one page or more, beginning with these bytes.
+  void map_file(Address from, std::initializer_list<int> bytes, const char* path = "/lib/some.so");
+  void share(Address from, std::uint64_t size);  // the pages that are mapped are shared memory
+  void name(Address from, const char* path);     // of the page: "[vdso]"
+  void protect(Address from, std::uint64_t size, bool readable, bool writable, bool executable);
   void unmap(Address from, std::uint64_t size);
   void put(Address at, std::initializer_list<int> bytes);
   std::uint8_t byte(Address at) const;
@@ -43,12 +50,18 @@ class FakeMemory {
   std::size_t read(Address from, std::span<std::byte> to, Rights rights) const;
   std::size_t write(Address to, std::span<const std::byte> from, Rights rights);
   bool accessible(Address from, std::size_t size, bool writing) const;
+  std::vector<Mapping> mappings() const;
+  bool is_own(Address at) const;
 
  private:
   struct Page {
     std::vector<std::byte> bytes = std::vector<std::byte>(page_size);
-    bool readable = true, writable = true;
+    bool readable = true, writable = true, executable = false, shared = false;
+    bool own = false;  // written to
+    std::string path = {};
   };
+  void for_each_page(Address from, std::uint64_t size, const std::function<void(Page&)>& visit);
+
   std::map<std::uint64_t, Page> pages_;
 };
 
@@ -174,6 +187,9 @@ class FakeTracee : public Tracee {
   std::size_t write_memory(Pid pid, Address to, std::span<const std::byte> from) override;
   bool read_as_program(Pid pid, Address from, std::span<std::byte> to) override;
   bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) override;
+  Result<std::vector<Mapping>> mappings(Pid pid) override;
+  bool tells_own_pages = true;
+  std::optional<bool> is_own_page(Pid pid, Address at) override;
   bool is_fixed_text(Pid, Address, std::uint64_t) override { return text_is_fixed; }
   bool read_pieces(Pid pid, std::span<const Piece> pieces) override;
   void forget_memory(Pid pid) override { handles.erase(pid); }

@@ -106,6 +106,12 @@ class FaultyTracee final : public Tracee {
   bool write_as_program(Pid pid, Address to, std::span<const std::byte> from) override {
     return !fails("write_as_program") && inner_.write_as_program(pid, to, from);
   }
+  Result<std::vector<Mapping>> mappings(Pid pid) override {
+    return call("mappings", [&] { return inner_.mappings(pid); });
+  }
+  std::optional<bool> is_own_page(Pid pid, Address at) override {
+    return fails("is_own_page") ? std::nullopt : inner_.is_own_page(pid, at);
+  }
   bool is_fixed_text(Pid pid, Address from, std::uint64_t size) override {
     return !fails("is_fixed_text") && inner_.is_fixed_text(pid, from, size);
   }

@@ -46,6 +46,49 @@ TEST_CASE("linux_tracee: a process that has ended has no memory, its successor h
   }
 }
 
+TEST_CASE("linux_tracee: a page is the process's own once it was written to, till it is replaced") {
+  LinuxTracee tracee;
+  const Pid self{getpid()};
+  constexpr std::array int3{std::byte{0xcc}};
+  const int file = memfd_create("text", 0);
+  REQUIRE(ftruncate(file, 4096) == 0);
+  const auto map = [&](void* at, int flags, int fd) {
+    void* mapped = mmap(at, 4096, PROT_READ | PROT_EXEC, flags, fd, 0);
+    REQUIRE(mapped != MAP_FAILED);
+    return mapped;
+  };
+  void* text = map(nullptr, MAP_PRIVATE, file);
+  const Address at = address_of(text) + 100;
+  if (!tracee.is_own_page(self, at)) {
+    munmap(text, 4096);
+    close(file);
+    WARN("the kernel does not tell: no /proc/PID/pagemap");
+    return;
+  }
+  CHECK(tracee.is_own_page(self, at) == false);
+  (void)*static_cast<volatile char*>(text);
+  CHECK(tracee.is_own_page(self, at) == false);
+  REQUIRE(tracee.write_memory(self, at, int3) == 1);
+  CHECK(tracee.is_own_page(self, at) == true);
+  SECTION("mapped over") { map(text, MAP_PRIVATE | MAP_FIXED, file); }
+  SECTION("given back") { REQUIRE(madvise(text, 4096, MADV_DONTNEED) == 0); }
+  SECTION("unmapped") { REQUIRE(munmap(text, 4096) == 0); }
+  SECTION("shared memory") {
+    map(text, MAP_SHARED | MAP_FIXED, file);
+    REQUIRE(pwrite(file, "x", 1, 0) == 1);
+    (void)*static_cast<volatile char*>(text);
+  }
+  SECTION("a protected one is the same") {
+    REQUIRE(mprotect(text, 4096, PROT_NONE) == 0);
+    CHECK(tracee.is_own_page(self, at) == true);
+    REQUIRE(mprotect(text, 4096, PROT_READ) == 0);
+    REQUIRE(madvise(text, 4096, MADV_DONTNEED) == 0);
+  }
+  CHECK(tracee.is_own_page(self, at) == false);
+  munmap(text, 4096);
+  close(file);
+}
+
 // Each on its own, so that each is the first to ask for the process's memory.
 TEST_CASE("linux_tracee: the memory of a process whose leader has ended") {
   static char written[sizeof words];

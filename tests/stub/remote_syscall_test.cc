@@ -219,6 +219,58 @@ TEST_CASE("remote_syscall: somebody's SIGSYS is not lost") {
   CHECK(c.tracee.at(c.tid).signals_waiting == std::deque<int>{SIGSYS});
 }
 
+// A breakpoint of somebody's was on it: what lies behind is not executed.
+TEST_CASE("remote_syscall: the first stop for something else is the end") {
+  const struct {
+    const char* what;
+    int signal, code;
+    std::uint64_t offset;  // of the PC
+  } rows[] = {
+      {"an int3", SIGTRAP, 0x80, 1},
+      {"a debug register", SIGTRAP, 4, 0},
+      {"nothing is mapped there", SIGSEGV, 1, 0},
+      {"another instruction", SIGTRAP, 2, 5},
+      {"an interrupt somewhere else", 0, 0, 5},
+  };
+  for (const auto& row : rows) {
+    INFO(row.what);
+    Caller c;
+    int resumes = 0;
+    c.tracee.on_resume = [&](Tid tid, ResumeHow, int) {
+      ++resumes;
+      c.tracee.at(tid).regs.rip += row.offset;
+      if (row.signal == 0) return c.tracee.interrupt_stop(tid);
+      c.tracee.signal(tid, row.signal, row.code);
+    };
+    {
+      RemoteSyscall remote(c.tracee, c.tid, x86::Mode::amd64, vdso);
+      const auto value = remote.call(9, {});
+      REQUIRE_FALSE(value.has_value());
+      CHECK(value.error().code == Errc::bad_address);
+    }
+    CHECK(resumes == 1);
+    CHECK(c.tracee.at(c.tid).regs == c.before);
+    CHECK(c.tracee.at(c.tid).mask == 0x10);
+  }
+}
+
+TEST_CASE("remote_syscall: somebody's SIGTRAP is not lost") {
+  Caller c;
+  int resumes = 0;
+  c.tracee.on_resume = [&](Tid tid, ResumeHow, int) {
+    if (++resumes == 1)
+      c.tracee.signal(tid, SIGTRAP, SI_TKILL);
+    else
+      c.execute();
+  };
+  {
+    RemoteSyscall remote(c.tracee, c.tid, x86::Mode::amd64, vdso);
+    CHECK(remote.call(9, {}).has_value());
+  }
+  c.check_restored();
+  CHECK(c.tracee.at(c.tid).signals_waiting == std::deque<int>{SIGTRAP});
+}
+
 TEST_CASE("remote_syscall: stops without end") {
   Caller c;
   c.tracee.on_resume = [&](Tid tid, ResumeHow, int) { c.tracee.interrupt_stop(tid); };

@@ -273,6 +273,7 @@ TEST_CASE("step_over: the area was unmapped") {
   SECTION("and there is another") {
     constexpr Address other(0x600000);
     s.w.memory().map(other, 0x1000, true, false);
+    s.w.memory().write(other, blank_slots(0x1000), FakeMemory::Rights::debugger);
     s.w.space().areas.add({other, 0x1000});
     CHECK(s.prepare(boost_site) == StepOutcome::boosted);
     CHECK(s.regs().rip == other.value());

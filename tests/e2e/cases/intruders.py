@@ -151,6 +151,166 @@ def area_made_writable(t):
     meddle(t, "writable")
 
 
+NO_AREA = "has no area"
+CANNOT_STEP_OFF = "reports the same hit for ever: only the client can step off a site"
+CLAIMS = ("zeros", "data", "code")
+
+
+@case(timeout=90, gdbserver=NO_AREA)
+def area_claimed(t):
+    """The program maps data or code of its own where the area was: not a byte of it changes."""
+    for how in CLAIMS:
+        in_order(t, started(t, f"intruder claim {how}", passed=FAULTS), "damage=0 ")
+
+
+@case(timeout=90, gdbserver=NO_AREA)
+def area_claimed_and_left(t):
+    """The same, and the client leaves, or the server ends: what the program has there stays mapped."""
+    for name, end in ENDS.items():
+        for how in CLAIMS:
+            process, client = held(t, f"intruder claim {how} held")
+            client.ok(f"QPassSignals:{FAULTS}")
+            start = client.address("visited")
+            offsets = instruction_offsets(t, process.words[0], "visited")
+            t.equal(insert_all(client, [start + offset for offset in offsets], NEVER), [], "refused")
+            client.run_to("claimed")
+            leave(client, end)
+            process.wait_output("wrong=")
+            t.match(process.output(), "^damage=0 wrong=0$", f"{name}, {how}")
+
+
+# ---- text that is mapped anew (programs/remapped.c) ----------------------------------------------
+
+PLACE = 0x300000000000
+PIECES = [bytes.fromhex(text) for text in ("488d4703c3", "488d4705c3", "55488d47075dc3", "cc488d4709c3")]
+WITH_INT3 = 3
+WAYS = ("unmap", "over", "move", "discard", "protect")
+ENDS = {"detach": lambda client: client.expect("D", "OK"),
+        "SIGKILL": lambda client: os.kill(client.server.tracer(), signal.SIGKILL),
+        "a crash": lambda client: os.kill(client.server.tracer(), signal.SIGSEGV)}
+
+
+def held(t, words):
+    """The program, attached to at its start."""
+    process = t.spawn(words)
+    client = t.rsp(t.server_of(process), handshake=True)
+    client.query()
+    client.write_memory(client.address("held"), bytes(4))
+    return process, client
+
+
+def leave(client, end):
+    client.write_memory(client.address("leaving"), b"\1\0\0\0")
+    end(client)
+
+
+def remapped(t, how, rounds=9):
+    client = t.rsp(t.server(f"remapped {how} {rounds}"), handshake=True)
+    client.query()
+    client.insert(client.address("mapped"))
+    return client
+
+
+def events_of(t, client, on_round):
+    """To the end: what the program stopped for besides mapped(), in each round."""
+    stop, events = client.resume(), []
+    while stop.kind == "T":
+        if stop.pc == client.address("mapped"):
+            events.append([])
+            piece = client.register_value("rdi")
+            on_round(len(events) - 1, piece)
+            t.equal(client.read_memory(PLACE, len(PIECES[piece])), PIECES[piece],
+                    f"what the client reads in round {len(events)}")
+            stop = client.resume()
+        else:
+            hit = "swbreak" in stop or "hwbreak" in stop
+            events[-1].append(("hit" if hit else f"signal {stop.signal}", stop.pc - PLACE))
+            stop = client.resume("vCont;c" if hit else f"vCont;C05:{stop.thread};c")
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.match(client.server.output(), "^wrong=0$", "what the program computed")
+    return events
+
+
+def own_int3(how, round_):
+    return [("signal 5", 1)] if how != "protect" and round_ % len(PIECES) == WITH_INT3 else []
+
+
+@case(timeout=90, gdbserver=CANNOT_STEP_OFF)
+def text_mapped_anew(t):
+    """Inserted again without having been removed, as gdb does for a library: a hit in each round."""
+    for how in WAYS:
+        client = remapped(t, how)
+
+        def insert(_, piece):
+            client.insert(PLACE + (1 if piece == WITH_INT3 else 0))
+        events = events_of(t, client, insert)
+        t.equal(events, [own_int3(how, n) + [("hit", 1 if own_int3(how, n) else 0)] for n in range(9)],
+                how)
+
+
+@case(gdbserver=CANNOT_STEP_OFF)
+def hardware_point_in_text_mapped_anew(t):
+    """The same with a hardware breakpoint."""
+    for how in "unmap", "over":
+        client = remapped(t, how, 3)
+        events = events_of(t, client, lambda *_: client.insert(PLACE, type_=1))
+        t.equal(events, [[("hit", 0)]] * 3, how)
+
+
+@case(timeout=90, gdbserver=CANNOT_STEP_OFF)
+def stale_sites(t):
+    """Inserted once: what comes after it is the program's own, to read, to run, and when the site is
+    removed."""
+    for how in WAYS:
+        for rest in "", NEVER:
+            client = remapped(t, how)
+
+            def on_round(round_, _):
+                if round_ == 0:
+                    client.insert(PLACE, rest=rest)
+                if round_ == 7:
+                    client.remove(PLACE)
+            events = events_of(t, client, on_round)
+            stays = range(7) if how == "protect" else range(1)
+            t.equal(events, [own_int3(how, n) + ([("hit", 0)] if not rest and n in stays else [])
+                             for n in range(9)], f"{how}, {'a condition' if rest else 'none'}")
+
+
+@case(gdbserver=CANNOT_STEP_OFF)
+def removed_where_nothing_is_mapped(t):
+    """z0 where the program has unmapped the memory is an error, and the site is gone with it."""
+    client = remapped(t, "unmap")
+    client.resume()
+    client.insert(PLACE)
+    t.equal(client.resume().pc, PLACE, "the hit")
+    client.run_to("unmapped")
+    for packet in "z0", "z0", "Z0":
+        t.match(client.ask(f"{packet},{PLACE:x},1"), "^E", packet)
+    stop = client.resume()
+    t.equal(stop.pc, client.address("mapped"), f"{stop}")
+    client.insert(PLACE)
+    t.equal(client.resume().pc, PLACE, "the hit of the new one")
+    client.expect("D", "OK")
+
+
+@case(timeout=90, gdbserver=CANNOT_STEP_OFF)
+def left_with_stale_sites(t):
+    """Sites of text that is not there any more when the client leaves, or the server ends: nothing of
+    the new text changes."""
+    for name, end in ENDS.items():
+        for how in WAYS:
+            process, client = held(t, f"remapped {how} 9 held")
+            client.insert(client.address("mapped"))
+            client.resume()
+            client.insert(PLACE, rest=NEVER)
+            for _ in range(WITH_INT3):
+                t.equal(client.resume().pc, client.address("mapped"), f"{name}, {how}")
+            client.remove(client.address("mapped"))
+            leave(client, end)
+            process.wait_output("wrong=")
+            t.match(process.output(), "^wrong=0$", f"{name}, {how}")
+
+
 @case(timeout=90)
 def slots_scribbled(t):
     """Slots are overwritten with all sorts of bytes: the program may die of it, nobody else."""

@@ -259,6 +259,20 @@ def pending_in_a_library(t):
     t.match(gdb.server.output(), r"^3\.0 4\.0$", "its output")
 
 
+@case(modes=BOTH, timeout=60)
+def library_loaded_again(t):
+    """A library is unloaded and loaded again, at the same address as a rule: gdb doesn't remove its
+    breakpoints, inserts them again, and each call is a hit."""
+    for options in "-f", "-f -h":
+        gdb = t.gdb("plugin 4")
+        gdb.cli("set breakpoint pending on")
+        gdb.mi(f"-break-insert {options} cbrt")
+        for call in range(8):
+            t.match(gdb.cont().function, "cbrt", f"where it stopped, call {call} ({options})")
+        t.equal(gdb.run_out().exit_code or 0, 0, "exit code")
+        t.equal(gdb.server.output().count("3.0 4.0"), 4, "its output")
+
+
 @case(modes=BOTH)
 def catch_syscall(t):
     """catch syscall: entry and return of one call, by number."""

@@ -1,6 +1,7 @@
 """Everything at once, and programs that do what a debugger doesn't expect."""
 
 import os
+import random
 import re
 import signal
 import time
@@ -131,6 +132,35 @@ def filter_that_kills(t):
     stop = client.resume()
     t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
     t.match(client.server.output(), "^sum=2500$", "what the program computed")
+
+
+@case(timeout=120, gdbserver="reports a hit whose condition is false")
+def text_remapped_under_threads(t):
+    """Text is mapped anew a thousand times a second under threads that run in it, while sites in it
+    are inserted, again and again, and removed: nothing is computed wrongly, nothing is read wrongly."""
+    client = t.rsp(t.server("remapped storm 1500"), handshake=True)
+    client.query()
+    client.run_to("mapped")
+    client.non_stop()
+    client.query()
+    while client.ask("vStopped") != "OK":
+        pass
+    client.ok("vCont;c")
+    place, texts = 0x300000000000, ("488d4703c3", "488d4705c3")
+    chance = random.Random(1)
+    read = 0
+    while not client.notifications:
+        site = place + chance.choice((0, 4))
+        packet = chance.choice((f"Z0,{site:x},1{NEVER}", f"Z0,{site:x},1{NEVER}", f"z0,{site:x},1",
+                                f"m{place:x},5"))
+        reply = client.ask(packet)
+        if packet.startswith("m") and not reply.startswith("E"):  # the program may just have ended
+            t.check(reply in texts, f"read: {reply}")
+            read += 1
+    t.check(read > 100, f"only {read} reads")
+    stop = client.take_stops()[0]
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.match(client.server.output(), "^wrong=0$", "what the program computed")
 
 
 @case()
