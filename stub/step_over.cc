@@ -68,6 +68,13 @@ bool is_watched(const Thread& thread, x86::Word word) {
   return thread.process->space->hardware.watches(word.at, word.size);
 }
 
+// The program's own int3 under a breakpoint of the client is what gdb calls a permanent breakpoint:
+// the trap is the breakpoint's, and the program does not get it whatever the condition says.
+bool is_permanent(const Thread& thread, const Site& site) {
+  return site.client && !thread.process->hidden && site.length == 1 &&
+         site.original[0] == int3_opcode;
+}
+
 std::uint64_t* general_register(x86::GeneralRegisters& regs, unsigned hardware_number) {
   using Regs = x86::GeneralRegisters;
   static constexpr std::uint64_t Regs::*by_number[16] = {
@@ -81,6 +88,11 @@ std::uint64_t* general_register(x86::GeneralRegisters& regs, unsigned hardware_n
 
 StepOutcome StepOver::prepare(Thread& thread, Site& site, bool must_stop) {
   x86::GeneralRegisters& regs = *thread.general;
+  if (is_permanent(thread, site)) {
+    regs.rip += site.length;
+    thread.general_dirty = true;
+    return StepOutcome::emulated;
+  }
   // The plan is for code of the process's own size. (Wine runs 32-bit code in a 64-bit process.)
   if (regs.mode() != thread.process->space->mode) return in_place(site, "another code segment");
   const x86::Instruction* instruction = instruction_of(site.plan);

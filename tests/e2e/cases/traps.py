@@ -96,3 +96,48 @@ def stepped_over_what_saves_the_flag(t):
     t.equal(client.register_value("r11") & 0x100, 0, "TF in r11")
     client.insert(code)
     t.equal(client.resume().pc, code, "continued, it traps at the breakpoint and not before")
+
+
+@case()
+def permanent_condition_false(t):
+    """A false condition at the program's own int3: it goes on behind it, and gets no SIGTRAP."""
+    client = t.rsp(t.server("permanent"), handshake=True)
+    client.query()
+    client.ok("QPassSignals:e;1e")
+    client.insert(client.address("own_int3"), rest=NEVER)
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.equal(client.server.output(), "passed 4 trapped 0\n", "what the program counted")
+
+
+@case(gdbserver="reports the same hit for ever: only the client can step off a site")
+def permanent_stepped_over(t):
+    """From a hit at the program's own int3: by a step one instruction, by a continue to the next."""
+    client = t.rsp(t.server("permanent"), handshake=True)
+    client.query()
+    client.ok("QPassSignals:1e")
+    site = client.address("own_int3")
+    client.insert(site)
+    for step in (True, False, True, False):
+        stop = client.resume()
+        t.equal((stop.signal, stop.pc), (5, site), f"the hit: {stop}")
+        if step:
+            stop = client.resume(f"vCont;s:{stop.thread}")
+            t.equal((stop.signal, stop.pc), (5, client.address("behind_int3")), f"the step: {stop}")
+    stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.equal(client.server.output(), "passed 4 trapped 0\n", "what the program counted")
+
+
+@case(gdbserver="takes the trap for a breakpoint's")
+def permanent_without_a_breakpoint(t):
+    """Nobody's breakpoint is there: the program gets its trap."""
+    client = t.rsp(t.server("permanent"), handshake=True)
+    client.query()
+    client.ok("QPassSignals:1e")
+    stop = client.resume()
+    for _ in range(4):
+        t.equal((stop.signal, stop.pc), (5, client.address("behind_int3")), f"the trap: {stop}")
+        stop = client.resume(f"vCont;C05:{stop.thread};c")
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    t.equal(client.server.output(), "passed 4 trapped 4\n", "what the program counted")
