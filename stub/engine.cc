@@ -1,25 +1,12 @@
 #include "stub/engine.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "stub/proc_fs.h"
+#include "stub/syscall_restart.h"
 
 namespace stub {
-namespace {
-
-// SigCgt of proc_pid_status(5).
-bool catches_signal(Pid pid, int signal) {
-  const auto text = proc_fs::read_file("/proc/" + std::to_string(raw(pid)) + "/status");
-  if (!text) return true;
-  const auto at = text->find("SigCgt:");
-  if (at == std::string::npos) return true;
-  const std::uint64_t caught = std::strtoull(text->c_str() + at + 7, nullptr, 16);
-  return (caught >> (signal - 1) & 1) != 0;
-}
-
-}  // namespace
 
 Engine::Engine(Tracee& tracee) : tracee_(tracee), step_over_(tracee), ranges_(tracee) {}
 
@@ -171,8 +158,12 @@ void Engine::settle_all() {
 }
 
 // A thread at a site it has dealt with steps over it. With a signal to deliver the handler comes
-// first; the site is remembered, so that coming back from the handler is not a second hit.
+// first; the site is remembered, so that coming back from the handler is not a second hit
+// (passed_contexts.h). Not so where the client steps: it sees the thread in the handler, and wants
+// to be told when it comes back (gdb sets a breakpoint there for that).
 void Engine::start(Thread& thread) {
+  if (thread.general && thread.left_calls.settle(*thread.general, thread.mid_syscall))
+    thread.general_dirty = true;
   if (thread.own_memory) thread.passed_site.reset();
   if (thread.passed_site && !thread.group_stopped) {
     auto regs = general(thread);
@@ -180,13 +171,20 @@ void Engine::start(Thread& thread) {
     Site* site = thread.process->space->sites.find(*thread.passed_site);
     const bool there = site != nullptr && !site->gone && (*regs)->pc() == *thread.passed_site;
     if (there && thread.signal == 0) return step_over_site(thread, *site);
-    if (there) thread.passed_states.push_back(**regs);
+    const auto info = there ? tracee_.siginfo(thread.tid) : Result<siginfo_t>(siginfo_t());
+    if (there)
+      thread.passed_next = {.state = **regs,
+                            .outlives_handler = !is_step(thread.want),
+                            .fault = info && info->si_code > 0};
     thread.passed_site.reset();
   }
+  expect_restart(thread);
   resume_in_kernel(thread, how_wanted(thread));
 }
 
-// A signal is delivered with a step, which ends a range step in its handler.
+// A signal is delivered with a step, which ends a range step in its handler, and which tells at a
+// passed site whether there is a handler at all, and where its frame is (kernel/signal.c,
+// signal_setup_done: a thread that is stepped stops at the first instruction of the handler).
 ResumeHow Engine::how_wanted(const Thread& thread) {
   if (thread.group_stopped) return ResumeHow::listen;
   if (thread.want == Want::step) return ResumeHow::step;
@@ -194,16 +192,23 @@ ResumeHow Engine::how_wanted(const Thread& thread) {
       (thread.signal != 0 || thread.own_memory || !thread.general ||
        !inside_range(thread, thread.general->pc()) || !ranges_.may_run(thread)))
     return ResumeHow::step;
-  return thread.process->caught_syscalls ? ResumeHow::syscall : ResumeHow::run;
+  if (thread.signal != 0 && thread.passed_next) return ResumeHow::step;
+  return how_to_run(thread);
+}
+
+ResumeHow Engine::how_to_run(const Thread& thread) {
+  const bool sees_calls = thread.process->caught_syscalls || !thread.passed_contexts.empty();
+  return sees_calls ? ResumeHow::syscall : ResumeHow::run;
 }
 
 // ESRCH here means that the thread is dying (SIGKILL ends even a ptrace stop): its exit status will
 // come by wait(), so it counts as running.
 void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
-  forget_restart(thread);
   (void)flush(thread);
   load_hardware(thread);
   if (thread.general) thread.resumed_pc = thread.general->pc();
+  if (thread.general && thread.signal != 0 && how != ResumeHow::listen)
+    thread.passed_contexts.interrupted(*thread.general);
   thread.removals_seen = thread.process->space->sites.removals();
   (void)tracee_.resume(thread.tid, how, how == ResumeHow::listen ? 0 : signal_to_give(thread));
   thread.settled.lift();
@@ -234,12 +239,15 @@ int Engine::signal_to_give(Thread& thread) {
   return thread.signal;
 }
 
-// Whether an interrupted call starts again after a handler is the handler's choice (SA_RESTART),
-// and not to be seen from here. If it does, the site counts as hit again: the program executes its
-// instruction a second time.
-void Engine::forget_restart(Thread& thread) {
-  if (!thread.restarting || thread.signal == 0 || thread.passed_states.empty()) return;
-  if (catches_signal(thread.process->pid, thread.signal)) thread.passed_states.pop_back();
+// Whether an interrupted call starts again after a handler is the handler's choice (SA_RESTART). If
+// it does, the site counts as hit again: the program executes its instruction a second time.
+void Engine::expect_restart(Thread& thread) {
+  if (!thread.interrupted_call || !thread.general) return;
+  const auto& [site, stack_pointer] = *thread.interrupted_call;
+  const x86::GeneralRegisters& regs = *thread.general;
+  if (!awaits_restart(regs) || regs.pc() != site + syscall_length || regs.rsp != stack_pointer)
+    return;
+  thread.passed_next = {.state = restart_state(regs)};
 }
 
 void Engine::request_interrupt(Thread& thread) {

@@ -155,6 +155,9 @@ class Engine {
   Result<x86::RegisterFile> read_registers(Tid tid, RegisterParts parts);
   // A changed PC means the thread hits a breakpoint that is there.
   Result<void> write_registers(Tid tid, const x86::RegisterFile& file, RegisterParts parts);
+  // As far as the kernel's is not that of the stop the client was told: told_siginfo.h. What the
+  // client has written is what it reads until the thread is resumed, and the kernel gets it where a
+  // signal can be delivered with it. Errors: thread_gone.
   Result<siginfo_t> siginfo(Tid tid);
   Result<void> set_siginfo(Tid tid, const siginfo_t& info);
   x86::Mode mode(Pid pid) const;
@@ -215,16 +218,20 @@ class Engine {
   bool may_run(const Thread& thread) const;
   void start(Thread& thread);
   void resume_in_kernel(Thread& thread, ResumeHow how);
-  void forget_restart(Thread& thread);
+  static void expect_restart(Thread& thread);
   int signal_to_give(Thread& thread);
   void request_interrupt(Thread& thread);
   ResumeHow how_wanted(const Thread& thread);
+  static ResumeHow how_to_run(const Thread& thread);
 
   // engine_stops.cc: what a stop means, and doing what the policy says.
   void on_stop(Thread& thread, const WaitStatus& status);
   void handle_stop(Thread& thread, const WaitStatus& status);
   bool trap_comes_first(Thread& thread, const WaitStatus& status);
   bool finish_in_slot(Thread& thread);
+  static void recall_passed(Thread& thread, const PassedNext& next, StopFacts& facts);
+  void watch_returns(Thread& thread);
+  void go_on_in_call(Thread& thread);
   void reset_after_stop(Thread& thread, const WaitStatus& status);
   bool make_canonical(Thread& thread, const WaitStatus& status, StopFacts& facts);
   bool slot_was_taken_away(const Thread& thread, Address slot_pc);
@@ -236,6 +243,7 @@ class Engine {
   SiteAt what_trapped(const Inferior& process, Address at);
   bool is_sent_signal(const Thread& thread);
   void gather_facts(Thread& thread, StopFacts& facts);
+  bool is_breakpoint_fault(const Thread& thread, const StopFacts& facts);
   void perform(Thread& thread, const StopFacts& facts, Action action);
   void hit_site(Thread& thread);
   void pass_over(Thread& thread, Site& site);
@@ -333,6 +341,7 @@ class Engine {
   Thread* thread(Tid tid);
   Inferior* process(Pid pid);
   Result<x86::GeneralRegisters*> general(Thread& thread);
+  std::optional<std::uint64_t> result_of_fork(const Thread& thread);
   Result<void> flush(Thread& thread);
 
   Tracee& tracee_;

@@ -135,6 +135,7 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   Thread& leader = add_thread(process, leader_of(child));
   leader.want = followed ? Want::hold : Want::run;
   leader.seen_epoch = 0;  // as in on_clone()
+  if (!shares_memory) leader.passed_contexts = parent.passed_contexts;  // it returns from them, too
   parent.in_vfork_next = vfork;
   dispatch_early(leader_of(child), followed);
   if (followed)

@@ -269,6 +269,7 @@ void Engine::apply(const ResumeAction& action, Thread& thread) {
     return queue_stop(thread, {.kind = StopKind::signal});
   }
   if (thread.want != Want::hold) return;  // runs already
+  thread.last_stop.reset();
   switch (action.kind) {
     case ResumeAction::Kind::run:
       thread.want = Want::run;

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "stub/engine.h"
+#include "stub/proc_fs.h"
+#include "stub/told_siginfo.h"
 
 namespace stub {
 
@@ -49,27 +51,44 @@ Result<void> Engine::write_registers(Tid tid, const x86::RegisterFile& file, Reg
   const auto before = general(*known);
   if (!before) return tl::unexpected(before.error());
   const bool moved = (*before)->rip != file.general.rip;
+  if (moved) known->left_calls.leave(**before, result_of_fork(*known));
   if (**before != file.general) {
     known->settled.announce(tid, known->general_in_kernel, file.general);
     if (auto set = tracee_.set_registers(tid, file.general); !set) return set;
     known->set_fetched(file.general);
   }
-  if (moved) {
-    known->passed_site.reset();
-    known->passed_states.clear();
-  }
+  if (moved) known->passed_site.reset();
   return parts.xstate ? tracee_.set_xstate(tid, file.xstate) : Result<void>{};
 }
 
+// What the call that the thread is inside of is about to return: the child's id in the thread's own
+// pid namespace, nothing if it is not inside of one.
+std::optional<std::uint64_t> Engine::result_of_fork(const Thread& thread) {
+  if (!thread.in_fork) return std::nullopt;
+  const auto message = tracee_.event_message(thread.tid);
+  if (!message) return std::nullopt;
+  const auto parent = proc_fs::status(thread.tid);
+  const auto child = proc_fs::status(Tid{static_cast<pid_t>(*message)});
+  const std::size_t level = parent && !parent->ns_tids.empty() ? parent->ns_tids.size() - 1 : 0;
+  if (!child || level >= child->ns_tids.size()) return *message;
+  return static_cast<std::uint64_t>(child->ns_tids[level]);
+}
+
 Result<siginfo_t> Engine::siginfo(Tid tid) {
-  Thread* known = thread(tid);
+  const Thread* known = thread(tid);
   if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
-  return tracee_.siginfo(tid);
+  if (known->client_siginfo) return *known->client_siginfo;
+  const auto kernel = tracee_.siginfo(tid);
+  if (!kernel) return kernel;
+  return told_siginfo(*kernel, known->last_stop);
 }
 
 Result<void> Engine::set_siginfo(Tid tid, const siginfo_t& info) {
   Thread* known = thread(tid);
   if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  if (known->running) return fail(Errc::refused, "The thread is running");
+  known->client_siginfo = info;
+  if (!known->takes_signal || is_invented(info)) return {};
   return tracee_.set_siginfo(tid, info);
 }
 

@@ -23,8 +23,7 @@ void Engine::step_over_site(Thread& thread, Site& site) {
       return resume_in_kernel(thread, how_wanted(thread));
     case StepOutcome::in_slot:
       thread.passed_site.reset();
-      return resume_in_kernel(
-          thread, thread.process->caught_syscalls ? ResumeHow::syscall : ResumeHow::run);
+      return resume_in_kernel(thread, how_to_run(thread));
     case StepOutcome::boosted:
       thread.passed_site.reset();
       return resume_in_kernel(thread, how_wanted(thread));

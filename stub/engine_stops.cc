@@ -10,47 +10,22 @@
 #include "stub/clock.h"
 #include "stub/engine.h"
 #include "stub/ssol_mapping.h"
+#include "stub/syscall_restart.h"
 
 namespace stub {
 namespace {
 
 constexpr int trap_int3 = 0x80;  // SI_KERNEL: how an executed int3 arrives
 constexpr int trap_trace = 2;
+// The stop of a stepped thread at the first instruction of a handler (kernel/signal.c,
+// ptrace_notify: the code is the exit code, which is the signal).
+constexpr int trap_handler = SIGTRAP;
 
-// The kernel's own result codes for an interrupted system call (include/linux/errno.h); a user
-// program never sees them, a tracer does.
-constexpr std::int64_t restart_sys = -512, restart_no_intr = -513, restart_no_hand = -514,
-                       restart_block = -516;
-
-bool awaits_restart(const x86::GeneralRegisters& regs) {
-  if (static_cast<std::int64_t>(regs.orig_rax) < 0) return false;
-  const auto result = static_cast<std::int64_t>(regs.rax);
-  return result == restart_sys || result == restart_no_intr || result == restart_no_hand ||
-         result == restart_block;
+// The child's id is what the call returns.
+bool is_in_fork(PtraceEvent event) {
+  return event == PtraceEvent::fork || event == PtraceEvent::vfork || event == PtraceEvent::clone ||
+         event == PtraceEvent::vfork_done;
 }
-
-// The registers with which the kernel starts an interrupted call again (arch/x86/kernel/signal.c,
-// arch_do_signal_or_restart).
-x86::GeneralRegisters restart_state(x86::GeneralRegisters regs, Address site) {
-  constexpr std::uint64_t restart_syscall_amd64 = 219, restart_syscall_i386 = 0;
-  const bool block = static_cast<std::int64_t>(regs.rax) == restart_block;
-  const auto number =
-      regs.mode() == x86::Mode::amd64 ? restart_syscall_amd64 : restart_syscall_i386;
-  regs.rax = block ? number : regs.orig_rax;
-  regs.rip = site.value();
-  return regs;
-}
-
-// The same place in the program's execution: all that an instruction can see. The resume flag is
-// set or clear depending on how the kernel came by the frame, orig_rax is not the program's.
-bool same_state(x86::GeneralRegisters a, x86::GeneralRegisters b) {
-  a.orig_rax = b.orig_rax = 0;
-  a.eflags &= ~x86::resume_flag;
-  b.eflags &= ~x86::resume_flag;
-  return a == b;
-}
-
-constexpr std::size_t most_passed_states = 16;
 
 }  // namespace
 
@@ -62,12 +37,14 @@ void Engine::reset_after_stop(Thread& thread, const WaitStatus& status) {
   thread.general.reset();
   thread.general_dirty = false;
   thread.signal = 0;
-  thread.restarting = false;
   thread.group_stopped = std::holds_alternative<GroupStop>(status);
   const auto* signal = std::get_if<SignalStop>(&status);
   const bool in_call = std::holds_alternative<SyscallStop>(status);
   thread.takes_signal = signal != nullptr || in_call;
-  thread.mid_syscall = in_call || std::holds_alternative<EventStop>(status);
+  const auto* event = std::get_if<EventStop>(&status);
+  thread.mid_syscall = in_call || event != nullptr;
+  thread.in_fork = event != nullptr && is_in_fork(event->event);
+  thread.client_siginfo.reset();
   thread.stop_signal = signal != nullptr ? signal->signal : 0;
   thread.seen_epoch = thread.process->space->areas.epoch();
 }
@@ -111,6 +88,8 @@ void Engine::handle_stop(Thread& thread, const WaitStatus& status) {
     if (const auto mask = tracee_.signal_mask(thread.tid)) thread.trap_mask.known = *mask;
   StopFacts facts{.status = status};
   if (!make_canonical(thread, status, facts)) return;
+  if (const auto next = std::exchange(thread.passed_next, std::nullopt))
+    recall_passed(thread, *next, facts);
   if (thread.in_place_step) end_in_place(thread);
   if (thread.stepped_from) step_over_.hide_trap_flag(thread, *thread.stepped_from);
   if (thread.process->release_at_stop) return release(thread, status);
@@ -142,14 +121,49 @@ bool Engine::make_canonical(Thread& thread, const WaitStatus& status, StopFacts&
     const bool interrupted = std::holds_alternative<InterruptStop>(status) && !restarts;
     facts.slot_finished = (is_trap && left->at_end) || (done && (facts.slot_lost || interrupted));
     if (left->progress == x86::Progress::not_started) thread.passed_site = left->site;
-    if (restarts) {
-      thread.restarting = true;
-      thread.passed_states.push_back(restart_state(*thread.general, left->site));
-    }
+    if (restarts)
+      thread.interrupted_call = {.site = left->site, .stack_pointer = thread.general->rsp};
     if (thread.stop_signal != 0 && !facts.slot_finished) repair_siginfo(thread, pc);
   }
   if (is_trap) gather_trap_facts(thread, facts, left.has_value());
   return true;
+}
+
+// A thread that was resumed at a passed site has stopped: in a handler, or still there.
+void Engine::recall_passed(Thread& thread, const PassedNext& next, StopFacts& facts) {
+  const x86::GeneralRegisters& regs = *thread.general;
+  const bool still_there =
+      regs.rip == next.state.rip && regs.rsp == next.state.rsp && facts.si_code != trap_int3;
+  facts.entered_handler = !still_there && facts.si_code == trap_handler;
+  if (still_there) thread.passed_site = regs.pc();
+  if (facts.entered_handler && next.outlives_handler)
+    thread.passed_contexts.begin(
+        {.state = next.state, .frame = Address(regs.rsp), .fault = next.fault});
+}
+
+// At the entry or exit of a system call, while the thread has contexts to come back to.
+void Engine::watch_returns(Thread& thread) {
+  class Memory final : public MemoryReader {
+   public:
+    Memory(Tracee& tracee, Pid pid) : tracee_(tracee), pid_(pid) {}
+    std::size_t read(Address from, std::span<std::byte> to) override {
+      return tracee_.read_memory(pid_, from, to);
+    }
+
+   private:
+    Tracee& tracee_;
+    Pid pid_;
+  };
+  Memory memory(tracee_, thread.process->pid);
+  const x86::GeneralRegisters& regs = *thread.general;
+  const Address stack_pointer(regs.rsp);
+  const auto from = std::exchange(thread.sigreturn_from, std::nullopt);
+  if (thread.in_syscall && is_sigreturn(regs))
+    thread.sigreturn_from = stack_pointer;
+  else if (thread.in_syscall)
+    thread.passed_contexts.system_call(stack_pointer, memory);
+  else if (from && thread.passed_contexts.returned(*from, regs, memory))
+    thread.passed_site = regs.pc();
 }
 
 // The processor has to do the rest of the instruction; its next stop comes at once. A signal that
@@ -232,6 +246,7 @@ void Engine::restore_mask(Thread& thread) {
 
 void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slot) {
   if (auto info = tracee_.siginfo(thread.tid)) facts.si_code = info->si_code;
+  if (facts.si_code == trap_handler) thread.takes_signal = false;  // ptrace_notify() drops it
   if (facts.si_code <= 0 && hides_our_trap(thread, facts, was_in_slot)) {
     facts.si_code = facts.in_place_step ? trap_trace : trap_int3;
     keep_pending(thread);
@@ -246,9 +261,8 @@ void Engine::gather_trap_facts(Thread& thread, StopFacts& facts, bool was_in_slo
     facts.site_for_client = site->client;
     x86::GeneralRegisters before = *thread.general;
     before.rip = at.value();
-    facts.already_passed =
-        std::any_of(thread.passed_states.begin(), thread.passed_states.end(),
-                    [&](const auto& state) { return same_state(state, before); });
+    facts.already_passed = thread.passed_contexts.hit(before) ||
+                           (thread.passed_next && thread.passed_next->state.pc() == at);
     return;
   }
   facts.site = what_trapped(*thread.process, at);
@@ -293,13 +307,29 @@ void Engine::gather_facts(Thread& thread, StopFacts& facts) {
     facts.own_signal = std::exchange(thread.sent_signal, 0) != 0;
   else if (thread.stop_signal != 0 && thread.stop_signal != SIGTRAP)
     facts.passed_signal = pass_signals_.test(static_cast<std::size_t>(thread.stop_signal));
+  facts.breakpoint_fault = is_breakpoint_fault(thread, facts);
   if (std::holds_alternative<SyscallStop>(facts.status)) {
     constexpr std::uint64_t entry = 1;  // PTRACE_EVENTMSG_SYSCALL_ENTRY of linux/ptrace.h
     thread.in_syscall = tracee_.event_message(thread.tid) == entry;
+    if (!thread.passed_contexts.empty()) watch_returns(thread);
     const auto& caught = thread.process->caught_syscalls;
     facts.catching_syscalls =
         caught && (caught->empty() || caught->contains(thread.general->orig_rax));
   }
+}
+
+// The processor could not execute the int3: the client has put it where nothing can be executed, as
+// gdb does for a call's return address on a stack (gdb's infrun.c takes SIGILL, SIGSEGV and SIGBUS
+// there for that breakpoint). A fault of the instruction under a site comes from a slot, or from a
+// step in place.
+bool Engine::is_breakpoint_fault(const Thread& thread, const StopFacts& facts) {
+  const bool is_fault =
+      thread.stop_signal == SIGSEGV || thread.stop_signal == SIGBUS || thread.stop_signal == SIGILL;
+  if (!is_fault || thread.passed_site || facts.in_place_step) return false;
+  const Site* site = thread.process->space->sites.find(thread.general->pc());
+  if (site == nullptr || !site->client) return false;
+  const auto info = tracee_.siginfo(thread.tid);
+  return info && info->si_code > 0;
 }
 
 bool Engine::inside_range(const Thread& thread, Address pc) const {
@@ -307,11 +337,13 @@ bool Engine::inside_range(const Thread& thread, Address pc) const {
 }
 
 void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
-  if (thread.stop_signal == SIGTRAP && action != Action::report_signal && action != Action::deliver)
+  if (thread.stop_signal == SIGTRAP && facts.si_code != trap_handler &&
+      action != Action::report_signal && action != Action::deliver)
     restore_mask(thread);
   switch (action) {
     case Action::go_on:
       thread.stop_signal = 0;
+      if (std::holds_alternative<SyscallStop>(facts.status)) return go_on_in_call(thread);
       return go_on(thread);
     case Action::deliver:
       thread.signal = std::exchange(thread.stop_signal, 0);
@@ -356,6 +388,14 @@ void Engine::perform(Thread& thread, const StopFacts& facts, Action action) {
   }
 }
 
+// Nobody may be held where a system call is entered and nobody has asked to see it: a client that
+// uses the thread for something else there loses the call.
+void Engine::go_on_in_call(Thread& thread) {
+  if (!thread.in_syscall || may_run(thread)) return go_on(thread);
+  resume_in_kernel(thread, how_to_run(thread));
+  request_interrupt(thread);
+}
+
 void Engine::finish_step(Thread& thread) {
   if (step_is_complete(thread.want, inside_range(thread, thread.general->pc())))
     return queue_stop(thread, {.kind = StopKind::step, .signal = SIGTRAP});
@@ -373,7 +413,6 @@ void Engine::hit_site(Thread& thread) {
   thread.general->rip -= 1;
   thread.general_dirty = true;
   thread.stop_signal = 0;
-  if (thread.passed_states.size() > most_passed_states) thread.passed_states.clear();
   const Address at = thread.general->pc();
   Site& site = *thread.process->space->sites.find(at);
   ++site.statistics.hits;
@@ -418,12 +457,6 @@ void Engine::pass_site(Thread& thread) {
   thread.general_dirty = true;
   thread.stop_signal = 0;
   thread.passed_site = thread.general->pc();
-  auto& states = thread.passed_states;
-  const auto same = std::find_if(states.begin(), states.end(), [&](const auto& state) {
-    return same_state(state, *thread.general);
-  });
-  // Deeper handlers are done with as well.
-  states.erase(same, states.end());
   go_on(thread);
 }
 

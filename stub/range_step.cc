@@ -109,7 +109,7 @@ std::vector<Tid> RangeStepper::text_changed(const AddressSpace& space, Address f
 void forget_passed(const AddressSpace& space, Address at) {
   for (Inferior* user : space.users)
     for (auto& [tid, member] : user->threads)
-      std::erase_if(member->passed_states, [&](const auto& state) { return state.pc() == at; });
+      member->passed_contexts.forget(at);
 }
 
 }  // namespace stub

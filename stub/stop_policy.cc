@@ -14,8 +14,8 @@ Action on_int3(const StopFacts& facts) {
     case SiteAt::ours:
       // A single step would have ended in front of the site, whoever has one there.
       if (facts.left_range) return Action::leave_range;
-      // Nothing of a hidden process is the client's business, and a state in which the site was
-      // passed already (a handler has returned, a system call restarted) is not a second hit.
+      // Nothing of a hidden process is the client's business, and a hit that was dealt with before
+      // a handler ran, or before a system call restarted, is not a second one.
       if (facts.hidden || facts.already_passed || !facts.site_for_client) return Action::pass_site;
       return Action::hit_site;
     case SiteAt::vanished:
@@ -30,6 +30,8 @@ Action on_int3(const StopFacts& facts) {
 // the processor's own priorities (SDM vol. 3, 18.3: data breakpoints are reported after execution).
 Action on_debug_trap(const StopFacts& facts) {
   if (facts.hardware && !facts.hidden) return Action::hit_hardware;
+  // A client that steps wants to see the handler; else the step was for the stub alone.
+  if (facts.entered_handler && !is_step(facts.want)) return Action::go_on;
   // However we have the thread execute it, after its instruction the program expects its own trap.
   // A client that steps is told of one stop for both.
   if (facts.traps_itself && facts.si_code == trap_trace && !is_step(facts.want))
@@ -51,6 +53,8 @@ Action on_signal(const StopFacts& facts, int signal) {
   if (signal == SIGTRAP && facts.si_code == trap_int3) return on_int3(facts);
   if (signal == SIGTRAP && facts.si_code > 0) return on_debug_trap(facts);
   if (facts.hidden) return Action::deliver;
+  // It stands for the hit, which only the client can tell from a fault of the program.
+  if (facts.breakpoint_fault) return Action::report_signal;
   // A client that steps has to see every signal: it lets the handler run and steps on behind it,
   // which nobody else can do for it.
   if (facts.own_signal || (facts.passed_signal && !is_step(facts.want))) return Action::deliver;

@@ -2,6 +2,7 @@
 // is in a step over a breakpoint.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "arch/step_plan.h"
 #include "stub/hardware_points.h"
 #include "stub/journal.h"
+#include "stub/left_calls.h"
+#include "stub/passed_contexts.h"
 #include "stub/stop.h"
 #include "stub/trap_mask.h"
 #include "stub/types.h"
@@ -42,6 +45,23 @@ struct PassedHit {
   std::uint64_t spent = 0;  // by us, so far
 };
 
+// Unless a signal handler runs first, the thread comes to this state next: it was resumed with a
+// signal at a site that it has passed, or where the kernel starts an interrupted system call again.
+// The int3 there is not a new hit.
+struct PassedNext {
+  x86::GeneralRegisters state;
+  bool outlives_handler = false;  // nor is it behind the handler
+  bool fault = false;             // the signal is of the instruction there
+};
+
+// A system call that a slot executed and a stop interrupted: the kernel starts it again at its site
+// if the thread is resumed as it stopped, also after the client has used the thread for something
+// else meanwhile and put its registers back.
+struct InterruptedCall {
+  Address site;
+  std::uint64_t stack_pointer = 0;
+};
+
 struct Thread {
   Tid tid{};
   Inferior* process = nullptr;
@@ -61,16 +81,18 @@ struct Thread {
   bool traps_itself = false;     // resumed with the trap flag that the program has set
   std::optional<Address> stepped_from;  // with ours only: the instruction
   bool mid_syscall = false;   // stopped inside a system call: cannot be made to execute another
+  bool in_fork = false;       // inside of fork, vfork or clone, at one of its events
   bool takes_signal = false;  // the stop is one that PTRACE_CONT can deliver a signal from
   int signal = 0;             // delivered with the next resume
   int sent_signal = 0;        // on its way from us by tgkill, to be delivered without a report
   int stop_signal = 0;        // the program's own signal at this stop, not delivered yet
   TrapMask trap_mask;
-  bool restarting = false;  // a system call was interrupted and the kernel will start it again
 
   // Registers, fetched when first needed after a stop, written back before the next resume.
   std::optional<x86::GeneralRegisters> general;
   bool general_dirty = false;
+  LeftCalls left_calls;
+  std::optional<siginfo_t> client_siginfo;    // written by the client at this stop
   Address resumed_pc;                         // where it was let go last
   std::uint64_t removals_seen = 0;            // BreakpointTable::removals() at that time
   x86::GeneralRegisters general_in_kernel{};  // what the kernel has, when `general` is there
@@ -89,16 +111,17 @@ struct Thread {
   std::optional<Address> passed_site;  // the site at PC has been dealt with: do not hit it again
   std::optional<SlotRun> slot_run;
   bool in_place_step = false;
-  std::optional<PassedHit> passed_hit;  // until the thread is past it
-  // States at which a site was passed but the instruction has not executed: a handler runs, or an
-  // interrupted system call is about to restart. A hit in exactly such a state is not a new one.
-  std::vector<x86::GeneralRegisters> passed_states;
-  std::optional<Address> rseq_area;  // once known; a thread keeps its area for life
-  Address page_read, page_written;   // where an emulated instruction of its accessed memory last
-  unsigned filters_seen = 0;         // so many of its seccomp filters have been looked at
-  bool filters_by_address = false;   // one of them goes by where a system call is made from
-  bool cannot_map = false;           // its system calls are filtered or dispatched, and not ours
-  std::uint64_t seen_epoch = 0;      // of the last stop: it was outside all slots then
+  std::optional<PassedHit> passed_hit;              // until the thread is past it
+  std::optional<PassedNext> passed_next;            // while it runs
+  std::optional<InterruptedCall> interrupted_call;  // the last one of a slot
+  PassedContexts passed_contexts;
+  std::optional<Address> sigreturn_from;  // inside of one: the stack pointer it was entered with
+  std::optional<Address> rseq_area;       // once known; a thread keeps its area for life
+  Address page_read, page_written;  // where an emulated instruction of its accessed memory last
+  unsigned filters_seen = 0;        // so many of its seccomp filters have been looked at
+  bool filters_by_address = false;  // one of them goes by where a system call is made from
+  bool cannot_map = false;          // its system calls are filtered or dispatched, and not ours
+  std::uint64_t seen_epoch = 0;     // of the last stop: it was outside all slots then
 
   void set_fetched(const x86::GeneralRegisters& regs) {
     general = general_in_kernel = regs;

@@ -10,31 +10,6 @@ TEST_CASE("slots: a signal at the first byte of a slot") {
   w.tracee.signal(w.leader, SIGUSR1);
   CHECK(w.report() == "1 signal 10");
   CHECK(w.pc(1) == boost_site.value());
-  SECTION("its handler returns: not a second hit") {
-    w.run({}, SIGUSR1);
-    CHECK(w.kernel_pc(1) == boost_site.value());
-    CHECK(w.tracee.last("resume", w.leader)->signal == SIGUSR1);
-    w.tracee.execute_int3(w.leader, boost_site);
-    CHECK(w.report() == "nothing");
-    CHECK(w.kernel_pc(1) == slot->address.value());
-    // But the next time round is one.
-    w.at(1).regs.rax += 1;
-    w.tracee.execute_int3(w.leader, boost_site);
-    CHECK(w.report() == "1 breakpoint");
-  }
-  SECTION("its handler comes by the site: that is a hit, and the return is none") {
-    w.run({}, SIGUSR1);
-    const auto frame = w.at(1).regs;
-    w.at(1).regs.rsp -= 0x100;
-    w.tracee.execute_int3(w.leader, boost_site);
-    CHECK(w.report() == "1 breakpoint");
-    w.run();
-    CHECK(in_area(w.kernel_pc(1)));
-    w.at(1).regs = frame;
-    w.tracee.execute_int3(w.leader, boost_site);
-    CHECK(w.report() == "nothing");
-    CHECK(in_area(w.kernel_pc(1)));
-  }
   SECTION("the signal is dropped: into the slot again") {
     w.run();
     CHECK(w.kernel_pc(1) == slot->address.value());

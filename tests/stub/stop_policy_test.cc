@@ -44,6 +44,8 @@ constexpr auto stepped = [](StopFacts& f) { f.stepped = true; };
 constexpr auto own_flag = [](StopFacts& f) { f.traps_itself = true; };
 constexpr auto requested = [](StopFacts& f) { f.stop_requested = true; };
 constexpr auto pass_signal = [](StopFacts& f) { f.passed_signal = true; };
+constexpr auto fetching = [](StopFacts& f) { f.breakpoint_fault = true; };
+constexpr auto handler = [](StopFacts& f) { f.entered_handler = true; };
 constexpr auto own_signal = [](StopFacts& f) { f.own_signal = true; };
 constexpr auto hidden = [](StopFacts& f) { f.hidden = true; };
 constexpr auto catching = [](StopFacts& f) { f.catching_syscalls = true; };
@@ -113,6 +115,10 @@ TEST_CASE("stop_policy: the other debug traps") {
       {"in place, running", with(sigtrap(trap_trace), in_place), Action::finish_in_place},
       {"in place, stepping", with(sigtrap(trap_trace), in_place, step), Action::finish_in_place},
       {"in place, hidden", with(sigtrap(trap_trace), in_place, hidden), Action::finish_in_place},
+      {"into a handler, for the stub", with(sigtrap(SIGTRAP), handler, stepped), Action::go_on},
+      {"into a handler, for the client", with(sigtrap(SIGTRAP), handler, stepped, step),
+       Action::report_step},
+      {"into a handler, hidden", with(sigtrap(SIGTRAP), handler, stepped, hidden), Action::go_on},
       {"a watchpoint", with(sigtrap(trap_hwbkpt), hardware), Action::hit_hardware},
       {"a watchpoint at a step", with(sigtrap(trap_hwbkpt), hardware, step), Action::hit_hardware},
       {"the same, told as a step", with(sigtrap(trap_trace), hardware, step), Action::hit_hardware},
@@ -138,6 +144,10 @@ TEST_CASE("stop_policy: signals") {
        Action::report_signal},
       {"a fault in place", with(signal(SIGSEGV, 1), in_place), Action::report_signal},
       {"of a hidden process", with(signal(SIGSEGV, 1), hidden), Action::deliver},
+      // The client's breakpoint stands where nothing can be executed.
+      {"a fault at the client's int3", with(signal(SIGSEGV, 2), fetching), Action::report_signal},
+      {"the same, passed", with(signal(SIGSEGV, 2), fetching, pass_signal), Action::report_signal},
+      {"the same, hidden", with(signal(SIGSEGV, 2), fetching, hidden), Action::deliver},
       {"the fetch fault of a slot that is gone", with(signal(SIGSEGV, 1), slot_lost),
        Action::go_on},
       {"the same behind the instruction", with(signal(SIGSEGV, 1), slot_lost, slot_end),

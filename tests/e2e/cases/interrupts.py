@@ -176,3 +176,32 @@ def sigint_from_elsewhere(t):
     client.send("vCont;C02")
     stop = client.stop_reply()
     t.equal((stop.kind, stop.status), ("X", 2), "end by the signal")
+
+
+@case()
+def siginfo_of_a_pause_raw(t):
+    """siginfo agrees with the stop that was told: SIGINT, SIGSTOP for vCont;t; and can be written."""
+    for non_stop, signal in ((False, 2), (True, 19)):
+        client = t.rsp(t.server("signals spin"), handshake=True)
+        if non_stop:
+            client.non_stop()
+        client.query()
+        if non_stop:
+            client.ask("vStopped")
+            client.ok("vCont;c")
+            client.ok("vCont;t")
+            stop = client.take_stops()[0]
+        else:
+            client.send("vCont;c")
+            client.raw(b"\x03")
+            stop = client.stop_reply()
+        client.ok(f"Hg{stop.thread}")
+        info = client.transfer("siginfo")
+        t.equal(ord(info[0]), signal, "si_signo")
+        t.equal(client.ask("qXfer:siginfo:write::0:" + info), "80", "bytes written")
+        t.equal(client.transfer("siginfo"), info, "what was written")
+        if not non_stop:
+            client.send("vCont;c")  # nothing is delivered: SIGINT would end the program
+            client.silence(0.1)
+            client.raw(b"\x03")
+            t.equal(client.stop_reply().signal, 2, "the next pause")

@@ -164,3 +164,16 @@ def siginfo_is_readable_and_writable(t):
     t.equal(gdb.eval("last_value"), "5", "the value that the handler saw")
     gdb.run_out()
     t.equal(totals(t, gdb.server)["disorder"], 2, "the handler's own view")
+
+
+@case(modes=BOTH)
+def call_with_faults_passed(t):
+    """gdb's return breakpoint on a stack that cannot be executed raises SIGSEGV: told all the same."""
+    gdb = t.gdb("signals faults 3")
+    gdb.cli("handle SIGSEGV nostop noprint pass")
+    gdb.cli("handle SIGILL nostop noprint pass")
+    gdb.cont_to("faults")
+    for _ in range(3):
+        t.equal(gdb.eval("(int)getpid()"), str(gdb.server.inferior()), "getpid()")
+    gdb.run_out()
+    t.equal(totals(t, gdb.server)["segv"], 3, "faults handled")
