@@ -62,6 +62,7 @@ constexpr Row named_signals[] = {
     {44, 0, "SIGPRIO"},
     {76, 0, "SIGCANCEL"},
     {142, 0, "SIGINFO"},
+    {gdb_signal_unknown, 16, "?"},  // SIGSTKFLT, the only signal of Linux that GDB has no name for
     {145, 0, "EXC_BAD_ACCESS"},
     {146, 0, "EXC_BAD_INSTRUCTION"},
     {147, 0, "EXC_ARITHMETIC"},

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -186,6 +187,7 @@ class Session : public Peer {
   std::optional<StopReport> current_stop() const;
   int wire_signal(int host) const;
   int host_signal(int wire) const;
+  std::bitset<65> listed_signals(const std::vector<int>& list) const;
 
   // ---- threads, session_threads.cc -------------------------------------------------------------
   std::string id_of(Pid pid, Tid tid) const;

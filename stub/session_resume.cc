@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "protocol/replies.h"
+#include "protocol/signals.h"
 #include "stub/log.h"
 #include "stub/session.h"
 
@@ -217,27 +218,24 @@ Reply Session::on(const rsp::Detach& request) {
 
 // ---- what is worth a stop ----------------------------------------------------------------------
 
-namespace {
-
-template <class ToHost>
-std::bitset<65> signal_set(const std::vector<int>& signals, const ToHost& to_host) {
+// The host's signals that are on a list of the client's. They are looked up by the number that the
+// client is told them by: GDB's SIGPOLL is not on the list of one that has asked for SIGIO, though
+// both are signal 29 of Linux.
+std::bitset<65> Session::listed_signals(const std::vector<int>& list) const {
   std::bitset<65> set;
-  for (const int signal : signals) {
-    const int host = to_host(signal);
-    if (host > 0 && host < 65) set.set(static_cast<std::size_t>(host));
-  }
+  for (int host = 1; host <= rsp::last_linux_signal; ++host)
+    set.set(static_cast<std::size_t>(host),
+            std::ranges::find(list, wire_signal(host)) != list.end());
   return set;
 }
 
-}  // namespace
-
 Reply Session::on(const rsp::SetPassSignals& request) {
-  engine_.set_pass_signals(signal_set(request.signals, [&](int s) { return host_signal(s); }));
+  engine_.set_pass_signals(listed_signals(request.signals));
   return std::string(rsp::ok_reply);
 }
 
 Reply Session::on(const rsp::SetProgramSignals& request) {
-  engine_.set_program_signals(signal_set(request.signals, [&](int s) { return host_signal(s); }));
+  engine_.set_program_signals(listed_signals(request.signals));
   return std::string(rsp::ok_reply);
 }
 

@@ -326,6 +326,45 @@ TEST_CASE("session: commands that persist keep the process with the server, with
   CHECK_FALSE(c.w.is_running(1));
 }
 
+TEST_CASE("session: lists of signals are by GDB's numbers, also where two mean one of Linux") {
+  struct Row {
+    const char* list;
+    int signal;
+    bool passes;
+  };
+  const Row rows[] = {
+      {"21", SIGIO, false},  // POLL; the program's signal 29 is told as IO
+      {"17", SIGIO, true},  {"21;17", SIGIO, true},  {"14", SIGCHLD, true},
+      {"2d", 33, true},     {"4d", 32, true},        {"4e", 64, true},
+      {"4e", 33, false},    {"8f", SIGSTKFLT, true}, {"10", SIGSTKFLT, false},
+      {"10", SIGURG, true},
+  };
+  for (const Row& row : rows) {
+    INFO(row.list << " " << row.signal);
+    Client c;
+    REQUIRE(c.ask(std::string("QPassSignals:") + row.list) == "OK");
+    REQUIRE(c.ask("vCont;c") == "(nothing)");
+    c.w.tracee.signal(c.w.leader, row.signal);
+    CHECK((c.event() == "(nothing)") == row.passes);
+  }
+  Client lldb;  // lists by the host's
+  lldb.speak_lldb();
+  REQUIRE(lldb.ask("QPassSignals:1d") == "OK");
+  REQUIRE(lldb.ask("vCont;c") == "(nothing)");
+  lldb.w.tracee.signal(lldb.w.leader, SIGIO);
+  CHECK(lldb.event() == "(nothing)");
+}
+
+TEST_CASE(
+    "session: a signal without a name of GDB's is delivered when the client goes on with it") {
+  Client c;
+  REQUIRE(c.ask("vCont;c") == "(nothing)");
+  c.w.tracee.signal(c.w.leader, SIGSTKFLT);
+  REQUIRE(c.event().starts_with("T8f"));
+  REQUIRE(c.ask("vCont;C8f") == "(nothing)");
+  CHECK(c.w.tracee.last("resume", c.w.leader)->signal == SIGSTKFLT);
+}
+
 TEST_CASE("session: signals that pass without a word") {
   Client c;
   CHECK(c.ask("QPassSignals:1e;14") == "OK");
