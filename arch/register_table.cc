@@ -191,6 +191,16 @@ const RegisterSet& RegisterSet::get(Mode mode) {
   return mode == Mode::amd64 ? amd64 : i386;
 }
 
+const RegisterSet& RegisterSet::undescribed(Mode mode) {
+  const auto make_set = [](Mode of) {
+    RegisterSet set(of, XsaveLayout{});  // x87 and SSE state have the same place in every image
+    set.target_xml_ = bare_target_description(of);
+    return set;
+  };
+  static const RegisterSet amd64 = make_set(Mode::amd64), i386 = make_set(Mode::i386);
+  return mode == Mode::amd64 ? amd64 : i386;
+}
+
 RegisterSet::RegisterSet(Mode mode, const XsaveLayout& layout) : mode_(mode) {
   for (const Row& row : rows) {
     if (!exists(row.feature, layout)) continue;

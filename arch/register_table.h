@@ -101,6 +101,10 @@ class RegisterSet {
  public:
   // The set of this processor.
   static const RegisterSet& get(Mode mode);
+  // The part of it that gdb takes for granted of a target that does not describe itself: general,
+  // x87 and SSE registers, orig_rax and the bases, with the same numbers and places in the g packet
+  // (gdbserver does the same for a client that does not offer xmlRegisters=i386 in qSupported).
+  static const RegisterSet& undescribed(Mode mode);
   RegisterSet(Mode mode, const XsaveLayout& layout);
 
   Mode mode() const { return mode_; }

@@ -183,6 +183,10 @@ std::string lldb_attributes(const Register& reg) {
   return out;
 }
 
+std::string_view architecture_name(Mode mode) {
+  return mode == Mode::amd64 ? "i386:x86-64" : "i386";
+}
+
 std::string document(Mode mode, std::span<const Register> registers,
                      std::string (*attributes)(const Register&)) {
   std::string out =
@@ -190,7 +194,7 @@ std::string document(Mode mode, std::span<const Register> registers,
       "<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
       "<target>\n"
       "  <architecture>";
-  out.append(mode == Mode::amd64 ? "i386:x86-64" : "i386");
+  out.append(architecture_name(mode));
   out.append("</architecture>\n  <osabi>GNU/Linux</osabi>\n");
   for (std::size_t i = 0; i < registers.size(); ++i) {
     const Feature feature = registers[i].feature;
@@ -210,6 +214,12 @@ std::string document(Mode mode, std::span<const Register> registers,
 
 std::string gdb_target_description(Mode mode, std::span<const Register> registers) {
   return document(mode, registers, gdb_attributes);
+}
+
+std::string bare_target_description(Mode mode) {
+  return std::string("<target><architecture>")
+      .append(architecture_name(mode))
+      .append("</architecture><osabi>GNU/Linux</osabi></target>");
 }
 
 std::string lldb_target_description(Mode mode, std::span<const Register> registers) {

@@ -113,6 +113,7 @@ class Session : public Peer {
     bool leaves = false;    // that client has said so
     bool acks = true;
     bool lldb = false;
+    bool described = false;  // reads registers from a target description (xmlRegisters=i386)
     bool multiprocess = false;
     bool swbreak = false, hwbreak = false;
     bool error_message = false;  // errors may be `E.text`
@@ -220,6 +221,7 @@ class Session : public Peer {
   Reply on(const rsp::NextTracepoint&);
   Reply on(const rsp::SetAgent&);
   // session_registers.cc
+  const x86::RegisterSet& registers_of(Pid pid) const;
   Reply on(const rsp::ReadRegisters&);
   Reply on(const rsp::WriteRegisters&);
   Reply on(const rsp::ReadRegister&);

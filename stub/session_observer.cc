@@ -171,7 +171,7 @@ std::string Session::observed_stop() {
 // Where a thread was when it was let go last: all that is known of one that runs.
 rsp::ExpeditedRegister Session::last_seen_pc(Tid tid) const {
   const Thread& thread = *engine_.find(tid);
-  const auto& set = x86::RegisterSet::get(thread.process->space->mode);
+  const auto& set = registers_of(thread.process->pid);
   const x86::Register& reg = *set.find(set.expedited().back());
   const Slot* slot = thread.process->space->areas.at(thread.resumed_pc);
   const std::uint64_t pc = (slot != nullptr ? slot->site : thread.resumed_pc).value();
@@ -182,7 +182,7 @@ rsp::ExpeditedRegister Session::last_seen_pc(Tid tid) const {
 
 // The packet `g` with `x` for what cannot be had (GDB manual).
 std::string Session::registers_of_running(Tid tid) const {
-  const auto& set = x86::RegisterSet::get(engine_.mode(*engine_.process_of(tid)));
+  const auto& set = registers_of(*engine_.process_of(tid));
   const rsp::ExpeditedRegister pc = last_seen_pc(tid);
   std::string values(2 * set.g_size(), 'x');
   values.replace(2 * set.find(pc.number)->offset, 2 * pc.value.size(), rsp::to_hex(pc.value));

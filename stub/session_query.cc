@@ -18,6 +18,7 @@ namespace stub {
 // is not announced.
 void Session::take_features(const rsp::QuerySupported& request) {
   connection_.error_message = false;
+  connection_.described = false;
   for (const rsp::ClientFeature& feature : request.features) {
     if (feature.name == "multiprocess") connection_.multiprocess = feature.supported;
     if (feature.name == "swbreak") connection_.swbreak = feature.supported;
@@ -27,8 +28,11 @@ void Session::take_features(const rsp::QuerySupported& request) {
     if (feature.name == "exec-events") connection_.interest.exec = feature.supported;
     if (feature.name == "no-resumed") connection_.interest.no_resumed = feature.supported;
     if (feature.name == "error-message") connection_.error_message = feature.supported;
-    if (feature.name == "xmlRegisters" && feature.value.value_or("").find(',') != std::string::npos)
-      connection_.lldb = true;
+    if (feature.name == "xmlRegisters") {
+      const std::string architectures = feature.value.value_or("");
+      connection_.described = ("," + architectures + ",").find(",i386,") != std::string::npos;
+      if (architectures.find(',') != std::string::npos) connection_.lldb = true;
+    }
   }
   if (connection_.lldb) connection_.interest.exec = true;
 }

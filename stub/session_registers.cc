@@ -18,12 +18,18 @@ Error no_such_register() { return {Errc::refused, 0, "No such register"}; }
 
 }  // namespace
 
+const x86::RegisterSet& Session::registers_of(Pid pid) const {
+  const x86::Mode mode = engine_.mode(pid);
+  return connection_.described || connection_.lldb ? x86::RegisterSet::get(mode)
+                                                   : x86::RegisterSet::undescribed(mode);
+}
+
 Reply Session::on(const rsp::ReadRegisters& request) {
   const auto tid = thread_for(request.thread);
   if (!tid) return error_reply(tid.error());
   const auto file = engine_.read_registers(*tid, everything);
   if (!file) return error_reply(file.error());
-  const auto& set = x86::RegisterSet::get(engine_.mode(*engine_.process_of(*tid)));
+  const auto& set = registers_of(*engine_.process_of(*tid));
   std::vector<std::byte> packed(set.g_size());
   x86::pack(set, *file, packed);
   return rsp::run_length_encoded(rsp::to_hex(packed));
@@ -34,7 +40,7 @@ Reply Session::on(const rsp::WriteRegisters& request) {
   if (!tid) return error_reply(tid.error());
   auto file = engine_.read_registers(*tid, everything);
   if (!file) return error_reply(file.error());
-  const auto& set = x86::RegisterSet::get(engine_.mode(*engine_.process_of(*tid)));
+  const auto& set = registers_of(*engine_.process_of(*tid));
   if (!x86::unpack(set, request.values, *file)) return error_reply({Errc::malformed, 0, ""});
   return reply_to(engine_.write_registers(*tid, *file, everything));
 }
@@ -42,7 +48,7 @@ Reply Session::on(const rsp::WriteRegisters& request) {
 Reply Session::on(const rsp::ReadRegister& request) {
   const auto tid = thread_for(request.thread);
   if (!tid) return error_reply(tid.error());
-  const auto& set = x86::RegisterSet::get(engine_.mode(*engine_.process_of(*tid)));
+  const auto& set = registers_of(*engine_.process_of(*tid));
   const x86::Register* reg = set.find(request.number);
   if (reg == nullptr) return error_reply(no_such_register());
   const auto file = engine_.read_registers(*tid, {.xstate = x86::needs_xstate(*reg)});
@@ -54,7 +60,7 @@ Reply Session::on(const rsp::ReadRegister& request) {
 Reply Session::on(const rsp::WriteRegister& request) {
   const auto tid = thread_for(request.thread);
   if (!tid) return error_reply(tid.error());
-  const auto& set = x86::RegisterSet::get(engine_.mode(*engine_.process_of(*tid)));
+  const auto& set = registers_of(*engine_.process_of(*tid));
   const x86::Register* reg = set.find(request.number);
   if (reg == nullptr) return error_reply(no_such_register());
   const RegisterParts parts{.xstate = x86::needs_xstate(*reg)};

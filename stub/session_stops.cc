@@ -220,7 +220,7 @@ std::vector<rsp::ExpeditedRegister> Session::expedited(Pid pid, Tid tid) {
   std::vector<rsp::ExpeditedRegister> values;
   const auto file = engine_.read_registers(tid, {});
   if (!file) return values;
-  const auto& set = x86::RegisterSet::get(engine_.mode(pid));
+  const auto& set = registers_of(pid);
   for (const unsigned number : set.expedited())
     values.push_back({number, register_value(*set.find(number), *file)});
   return values;

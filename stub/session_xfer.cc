@@ -71,7 +71,7 @@ Result<std::string> Session::document(const rsp::TransferRead& request) {
     // Without a process no architecture is known: a guess would overrule the user's `set
     // architecture`.
     if (!pid) return tl::unexpected(pid.error());
-    const auto& set = x86::RegisterSet::get(engine_.mode(*pid));
+    const auto& set = registers_of(*pid);
     if (request.annex != "target.xml") return bad_annex();
     return connection_.lldb ? set.lldb_target_xml() : set.target_xml();
   }

@@ -428,6 +428,35 @@ TEST_CASE("lines of target.xml as gdbserver writes them") {
   }
 }
 
+TEST_CASE("a target that does not describe itself: the same registers, but none after SSE's") {
+  struct Row {
+    Mode mode;
+    std::string last;
+    std::size_t g_size;  // gdbserver's, asked without xmlRegisters=i386
+    std::string xml;
+  };
+  const Row rows[] = {
+      {Mode::amd64, "gs_base", 560,
+       "<target><architecture>i386:x86-64</architecture><osabi>GNU/Linux</osabi></target>"},
+      {Mode::i386, "orig_eax", 312,
+       "<target><architecture>i386</architecture><osabi>GNU/Linux</osabi></target>"},
+  };
+  for (const Row& row : rows) {
+    const RegisterSet& set = RegisterSet::undescribed(row.mode);
+    const RegisterSet full(row.mode, amd);
+    for (const Register& reg : set.registers()) {
+      INFO(reg.name);
+      const Register& same = *full.find(reg.number);
+      CHECK(same.name == reg.name);
+      CHECK(same.offset == reg.offset);
+      CHECK(same.home_offset == reg.home_offset);
+    }
+    CHECK(set.registers().back().name == row.last);
+    CHECK(set.g_size() == row.g_size);
+    CHECK(set.target_xml() == row.xml);
+  }
+}
+
 TEST_CASE("LLDB's dialect") {
   const RegisterSet set(Mode::amd64, amd);
   CHECK(set.lldb_target_xml().find(

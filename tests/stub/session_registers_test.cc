@@ -17,6 +17,7 @@ std::string expanded(const std::string& text) {
 
 TEST_CASE("session: all registers, written back as they were read") {
   Client c;
+  c.speak_gdb();
   REQUIRE(c.ask("P0=8877665544332211") == "OK");
   CHECK(c.w.at(1).regs.rax == 0x1122334455667788);
   const std::string g = c.ask("g");
@@ -39,6 +40,35 @@ TEST_CASE("session: one register") {
   CHECK(c.ask("P10=20") == "E01");
   CHECK(c.ask("pffff") == "E01");
   CHECK(c.ask("Pffff=00") == "E01");
+}
+
+TEST_CASE(
+    "session: the registers that gdb takes for granted, for a client that reads no description") {
+  const std::size_t full = 2 * x86::RegisterSet::get(x86::Mode::amd64).g_size();
+  struct Row {
+    const char* features;  // null: nothing was negotiated
+    bool described;
+  };
+  const Row rows[] = {
+      {nullptr, false},
+      {"multiprocess+", false},
+      {"xmlRegisters=arm", false},
+      {"xmlRegisters=i386", true},
+      {"xmlRegisters=i386,arm,mips,arc", true},
+  };
+  for (const Row& row : rows) {
+    Client c;
+    if (row.features != nullptr) c.ask(std::string("qSupported:") + row.features);
+    INFO((row.features != nullptr ? row.features : "nothing"));
+    const std::string g = expanded(c.ask("g"));
+    CHECK(g.size() == (row.described ? full : 2 * 560));
+    CHECK(c.ask("p39").size() == 16);                 // orig_rax
+    CHECK((c.ask("p3c") != "E01") == row.described);  // after gs_base: AVX's
+    CHECK(c.ask("G" + g) == "OK");
+    const std::string xml = c.ask("qXfer:features:read:target.xml:0,fff");
+    CHECK((xml.find("<reg ") != std::string::npos) == row.described);
+    CHECK(xml.find("<architecture>i386:x86-64</architecture>") != std::string::npos);
+  }
 }
 
 TEST_CASE("session: registers of the selected thread, or of the one in the suffix") {

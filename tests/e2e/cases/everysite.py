@@ -14,7 +14,7 @@ from harness.text import Text, insert_all, remove_all, vdso
 def started(t, words, address):
     """A raw client whose program has come to `address(base of the program)`, then in non-stop mode."""
     client = t.rsp(t.server(words, env={"LD_BIND_NOW": "1"}))
-    client.handshake("multiprocess+;swbreak+;vContSupported+")  # children are let go unseen
+    client.handshake("multiprocess+;swbreak+;vContSupported+;xmlRegisters=i386")  # children are let go unseen
     client.query()
     place = address(client.elf.base(client.server.inferior()))
     client.insert(place)

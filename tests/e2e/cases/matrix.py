@@ -115,7 +115,7 @@ def vfork(t, lane):
 def in_order_hidden(t, lane, event, number):
     """A client that did not ask for fork events is told of none."""
     client = t.rsp(t.server(words(t, lane, event, number)))
-    client.handshake("multiprocess+;swbreak+;vContSupported+")
+    client.handshake("multiprocess+;swbreak+;vContSupported+;xmlRegisters=i386")
     client.query()
     client.run_to("ready")
     client.ok(f"QPassSignals:{USR1};0b;14")

@@ -3,6 +3,7 @@
 import re
 
 from harness import BOTH, Skip, case
+from harness.rsp import GDB_FEATURES
 
 
 def stopped_with_patterns(t):
@@ -163,3 +164,47 @@ def target_description(t):
     client.expect("qXfer:features:read:nothing.xml:0,100", re.compile("^E0."))
     client.expect(f"qXfer:features:read:target.xml:{len(text):x},100", "l")
     client.expect("qXfer:features:read:target.xml:100000,100", re.compile("^(l|E01)$"))
+
+
+def undescribed(t, program, bits):
+    """A client that reads no target description gets the layout that gdb takes for granted."""
+    client = t.rsp(t.server(program))
+    client.handshake(GDB_FEATURES.replace(";xmlRegisters=i386", ""))
+    stop = client.query()
+    client.ok("Hg0")
+    block = client.ask("g")
+    t.equal(len(block), 2 * (560 if bits == 64 else 312), "length of g")
+    name = "i386:x86-64" if bits == 64 else "i386"
+    t.equal(client.transfer("features", "target.xml"),
+            f"<target><architecture>{name}</architecture><osabi>GNU/Linux</osabi></target>",
+            "target.xml")
+    client.ok("G" + block)
+    t.equal(client.ask("g"), block, "g after G")
+    pc = ("10", 16 * 8) if bits == 64 else ("08", 8 * 4)
+    width = bits // 4
+    t.equal(stop[pc[0]], block[2 * pc[1]:2 * pc[1] + width], "the PC of the stop reply")
+
+
+@case()
+def without_a_description(t):
+    """g and G for a client that does not offer xmlRegisters=i386."""
+    undescribed(t, "steps", 64)
+
+
+@case()
+def without_a_description_32_bits(t):
+    """The same for a 32-bit program."""
+    undescribed(t, "steps32", 32)
+
+
+@case(modes=BOTH)
+def gdb_without_a_description(t):
+    """gdb that is told not to ask for one (set remote target-features-packet off)."""
+    gdb = t.gdb("vectors", settings=("set remote target-features-packet off",))
+    stop = gdb.cont_to("main")
+    t.equal(gdb.number("$pc"), stop.pc, "pc")
+    gdb.cli("set $xmm3.v2_int64[0] = 0x1122334455667788")
+    t.equal(gdb.number("$xmm3.v2_int64[0]"), 0x1122334455667788, "xmm3")
+    t.match(gdb.cli("print/x $mxcsr"), "= 0x1f80$", "mxcsr")
+    t.equal(gdb.number("*(long*)$fs_base"), gdb.number("$fs_base"), "fs_base points to itself")
+    gdb.run_out()
