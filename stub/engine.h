@@ -144,8 +144,8 @@ class Engine {
   Result<void> resume(std::span<const ResumeAction> actions,
                       const std::deque<StopReport>& on_their_way = {});
   // Ctrl-C: one running thread is stopped and reported with SIGINT, without any signal being sent.
-  // Prefers `prefer` when that thread runs. All-stop: owed to the client until a stop of its own is
-  // reported; a program that is at rest stops with SIGINT at its next resume.
+  // Prefers `prefer` when that thread runs. A program that is at rest stops with SIGINT at its next
+  // resume. All-stop: owed to the client until a stop of its own is reported.
   Result<void> interrupt(std::optional<Tid> prefer);
   void forget_interrupt() { interrupt_owed_ = false; }  // whoever asked for it has left
   bool any_resumed() const;                             // some thread runs, in the client's eyes
@@ -366,7 +366,7 @@ class Engine {
   bool gate_ = false;         // all-stop: a report is ready or being made ready, nothing is resumed
   std::uint64_t gate_closed_ns_ = 0;
   bool attaching_ = false;       // all-stop: to a process whose threads are being stopped
-  bool interrupt_owed_ = false;  // all-stop: a Ctrl-C has not been answered with its own stop
+  bool interrupt_owed_ = false;  // a Ctrl-C waits for the next resume, see interrupt()
   std::deque<StopReport> reports_;
   std::string console_;
   std::size_t console_lost_ = 0;  // bytes

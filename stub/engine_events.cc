@@ -72,6 +72,12 @@ void Engine::on_clone(Thread& parent, Tid child) {
                         .value = static_cast<std::uint64_t>(raw(child))});
   } else {
     created.announce = interest_.threads;
+    // The client asked all threads to stop while this one was being born: it does not know of it,
+    // and nothing would tell it later that one still runs.
+    if (parent.stop_request && parent.stop_new_threads) {
+      created.stop_request = parent.stop_request;
+      created.stop_new_threads = true;
+    }
     settle(parent);
   }
   dispatch_early(child, cloned_report);

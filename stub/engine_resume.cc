@@ -36,7 +36,6 @@ void Engine::queue_stop(Thread& thread, Stop stop) {
   ranges_.end(thread.tid);
   park(thread);
   thread.stop_pending = true;
-  thread.stop_request.reset();
   reports_.push_back({thread.process->pid, thread.tid, std::move(stop)});
   if (!non_stop_) close_gate();
   if (!thread.process->space->in_place.queue.empty()) advance_in_place(*thread.process->space);
@@ -190,6 +189,7 @@ void Engine::hold_after(const StopReport& report, Thread* stopped) {
   if (stopped) {
     stopped->want = Want::hold;
     stopped->last_stop = report.stop;
+    stopped->stop_request.reset();
   }
   if (non_stop_) return;
   gate_ = false;
@@ -244,7 +244,7 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions,
                                        [&](const auto& a) { return matches(a, *member); });
       if (action == actions.end()) continue;
       matched.push_back(member.get());
-      if (untouched.contains(tid)) continue;
+      if (action->kind != ResumeAction::Kind::stop && untouched.contains(tid)) continue;
       apply(*action, *member);
       queued = queued || (member->stop_pending && member->want != Want::hold);
     }
@@ -263,8 +263,10 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions,
 
 void Engine::apply(const ResumeAction& action, Thread& thread) {
   if (action.kind == ResumeAction::Kind::stop) {
-    if (thread.want == Want::hold || thread.stop_pending) return;  // stopped, or about to say so
+    if (thread.want == Want::hold) return;
     thread.stop_request = 0;
+    thread.stop_new_threads = !action.tid;
+    if (thread.stop_pending) return;  // that stop answers the request, if it is still told
     if (thread.running) return request_interrupt(thread);
     return queue_stop(thread, {.kind = StopKind::signal});
   }
@@ -312,8 +314,11 @@ Result<void> Engine::interrupt(std::optional<Tid> prefer) {
     for (auto& [tid, member] : process(pid)->threads)
       if (chosen == nullptr && eligible(*member)) chosen = member.get();
   }
+  // gdb, in its all-stop mode on non-stop packets, may send vCtrlC before the vCont that it is for.
+  if (chosen == nullptr) interrupt_owed_ = true;
   if (chosen == nullptr) return fail(Errc::refused, "No thread is running");
   chosen->stop_request = SIGINT;
+  chosen->stop_new_threads = false;
   if (chosen->running)
     request_interrupt(*chosen);
   else
@@ -330,10 +335,9 @@ bool Engine::any_resumed() const {
   return false;
 }
 
-// gdbserver, asked with `?` by a client that switches to non-stop right after `--attach`, tells of
-// the leader alone, and gdb takes all other threads for running (told of several stops in that
-// moment, gdb 13 fails an assertion of its own). So they do run: in non-stop, attaching stops
-// nobody.
+// In non-stop, attaching stops nobody but for the leader, which is where the user begins. A server
+// that has attached before it had a client did so in all-stop; gdbserver lets the others run at
+// QNonStop as well.
 void Engine::release_bystanders() {
   for (auto& [pid, process] : processes_) {
     const Tid leader = leader_of(pid);

@@ -102,10 +102,12 @@ struct Thread {
   // The client's side.
   Want want = Want::hold;
   Address range_start, range_end;
-  std::optional<int> stop_request;  // the client asked for a stop: the signal to report it with
-  bool announce = false;            // new: report `create` at its first stop
-  bool stop_pending = false;        // a report of this thread waits in the engine's queue
-  std::optional<Stop> last_stop;    // what was last told to the client
+  // The client asked for a stop: the signal to report it with. Any stop that is told answers it.
+  std::optional<int> stop_request;
+  bool stop_new_threads = false;  // all of the process are to stop: those that it creates as well
+  bool announce = false;          // new: report `create` at its first stop
+  bool stop_pending = false;      // a report of this thread waits in the engine's queue
+  std::optional<Stop> last_stop;  // what was last told to the client
 
   // Stepping over.
   std::optional<Address> passed_site;  // the site at PC has been dealt with: do not hit it again

@@ -1,5 +1,6 @@
 // Races of stops and requests, each as the order of events it consists of.
 #include <map>
+#include <set>
 
 #include "tests/stub/engine_fixture.h"
 
@@ -305,6 +306,54 @@ TEST_CASE("races: vCont;t on a thread that runs, steps, is in a slot, or has sto
   for (int n = 1; n <= 4; ++n) CHECK(w.is_running(n));
   CHECK(in_area(w.kernel_pc(3)));  // and was not told a second time
   CHECK(in_area(w.kernel_pc(4)));
+}
+
+TEST_CASE("races: vCont;t on a thread whose hit is not told, because the breakpoint is removed") {
+  for (const bool hit_first : {false, true}) {
+    INFO(hit_first);
+    World w(2, true);
+    w.insert(boost_site);
+    w.run();
+    w.tracee.answers_interrupts = hit_first;
+    if (!hit_first) REQUIRE(w.resume(Kind::stop, {}).has_value());
+    w.tracee.execute_int3(w.t(2), boost_site);
+    w.engine.on_child_event();
+    if (hit_first) REQUIRE(w.resume(Kind::stop, {}).has_value());
+    w.remove(boost_site);
+    w.tracee.answers_interrupts = true;
+    if (!hit_first) w.tracee.interrupt_stop(w.leader);
+    std::set<std::string> told;
+    for (std::string one = w.report(); one != "nothing"; one = w.report()) told.insert(one);
+    CHECK(told == std::set<std::string>{"1 signal 0", "2 signal 0"});
+    CHECK(w.pc(2) == boost_site.value());
+    CHECK(w.reports() == "nothing");
+    w.run();
+    CHECK(w.reports() == "nothing");  // the request has been answered
+    CHECK(w.is_running(2));
+  }
+}
+
+TEST_CASE("races: vCont;t for all while a thread is being born") {
+  struct Row {
+    bool all, stops;
+  };
+  for (const Row& row : {Row{true, true}, Row{false, false}}) {
+    INFO(row.all);
+    World w(1, true);
+    w.run();
+    w.tracee.answers_interrupts = false;
+    REQUIRE(w.resume(Kind::stop,
+                     row.all ? std::initializer_list<Tid>{} : std::initializer_list<Tid>{w.leader})
+                .has_value());
+    w.announce_clone(w.leader, 2);
+    w.engine.on_child_event();
+    w.tracee.answers_interrupts = true;
+    w.tracee.interrupt_stop(w.leader);
+    const std::string told = w.reports();
+    CHECK((told.find("2 signal 0") != std::string::npos) == row.stops);
+    CHECK(told.find("1 signal 0") != std::string::npos);
+    CHECK(w.is_running(2) != row.stops);
+  }
 }
 
 TEST_CASE("races: vCont;t on a thread that dies") {
