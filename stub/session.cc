@@ -23,6 +23,16 @@ constexpr bool leaves_threads_alone =
                    rsp::ReadRegister, rsp::SelectThread, rsp::NextStopNotification, rsp::FileRead,
                    rsp::FileWrite>;
 
+// Requests that belong to the query for stops, see stop_notifications.h.
+template <class T>
+constexpr bool is_of_query =
+    rsp::is_one_of<T, rsp::QueryStopReason, rsp::NextStopNotification, rsp::SetPassSignals>;
+
+// Requests that make threads run, or bring new ones.
+template <class T>
+constexpr bool resumes = rsp::is_one_of<T, rsp::Resume, rsp::ResumeAt, rsp::Run, rsp::LaunchProgram,
+                                        rsp::Attach, rsp::AttachByName>;
+
 // A text of any length as `O` packets of a size that every client takes.
 constexpr std::size_t console_piece = 1000;
 
@@ -154,6 +164,7 @@ Reply Session::answer(std::string_view payload) {
     return std::visit(
         [this]<class T>(const T& r) {
           if (!leaves_threads_alone<T>) threads_touched_ = true;
+          if (!is_of_query<T> && connection_.stops.on_request(resumes<T>)) threads_touched_ = true;
           return on(r);
         },
         *request);

@@ -40,6 +40,7 @@
 #include "stub/lldb_info.h"
 #include "stub/monitor.h"
 #include "stub/server.h"
+#include "stub/stop_notifications.h"
 #include "stub/tls.h"
 
 namespace stub {
@@ -128,9 +129,7 @@ class Session : public Peer {
     std::optional<Tid> resume_thread;
 
     bool awaiting_stop = false;  // all-stop: a resume has not been answered
-    // Non-stop: what vStopped has yet to acknowledge. The first has been sent, the others are to
-    // be told again because of `?`.
-    std::deque<StopReport> on_their_way;
+    StopNotifications stops;      // non-stop
 
     std::deque<Tid> listed_threads;  // what qsThreadInfo has still to tell
     std::deque<Pid> listed_processes;
@@ -176,6 +175,7 @@ class Session : public Peer {
   // ---- session_stops.cc: reports to stop replies -----------------------------------------------
   void take_reports();
   std::optional<StopReport> next_report();
+  std::optional<std::string> next_stop();
   std::string tell(const StopReport& report);
   std::string stop_reply(const StopReport& report);
   rsp::ThreadStopped thread_stopped(const StopReport& report);
@@ -260,7 +260,6 @@ class Session : public Peer {
   Reply on(const rsp::SetCatchSyscalls&);
   Reply on(const rsp::QueryStepPacket&);
   Reply resume(std::span<const ResumeAction> actions);
-  std::string next_on_its_way();
   Result<ResumeAction> engine_action(const rsp::ResumeAction& action) const;
   void interrupt();
   void stop_everything();

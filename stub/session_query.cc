@@ -65,7 +65,7 @@ Reply Session::on(const rsp::EnableExtendedMode&) {
 Reply Session::on(const rsp::SetNonStop& request) {
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
   engine_.set_non_stop(request.enabled);
-  connection_.on_their_way.clear();
+  connection_.stops.start_over();
   return std::string(rsp::ok_reply);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 
 #include "protocol/replies.h"
 #include "protocol/signals.h"
@@ -13,13 +14,39 @@ namespace stub {
 
 // ---- stops that have been told -----------------------------------------------------------------
 
+namespace {
+
+// A client that queries has not inserted any points yet. gdb lets a thread go on by itself that has
+// stopped for a breakpoint, watchpoint or catchpoint which is not there: it takes the stop for a
+// late one of a point that it has just removed. So it is told of a SIGTRAP.
+StopReport without_its_point(StopReport report) {
+  switch (report.stop.kind) {
+    case StopKind::breakpoint:
+    case StopKind::hw_breakpoint:
+    case StopKind::write_watch:
+    case StopKind::access_watch:
+    case StopKind::syscall_entry:
+    case StopKind::syscall_return:
+      report.stop = {.kind = StopKind::signal, .signal = SIGTRAP};
+      break;
+    default:
+      break;
+  }
+  return report;
+}
+
+}  // namespace
+
 Reply Session::on(const rsp::QueryStopReason&) {
   if (engine_.non_stop()) {
-    connection_.on_their_way.clear();
+    std::deque<StopReport> stopped;
     for (const Pid pid : engine_.processes())
       for (const Tid tid : engine_.threads(pid))
-        if (auto stop = stop_of(tid)) connection_.on_their_way.push_back(std::move(*stop));
-    return next_on_its_way();
+        if (auto stop = stop_of(tid)) stopped.push_back(without_its_point(std::move(*stop)));
+    connection_.stops.start_query(std::move(stopped));
+    if (auto first = next_stop()) return *first;
+    connection_.stops.end_query();
+    return std::string(rsp::ok_reply);
   }
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
   // A client that comes back may find the program running: it left it so.
@@ -29,22 +56,8 @@ Reply Session::on(const rsp::QueryStopReason&) {
 }
 
 Reply Session::on(const rsp::NextStopNotification&) {
-  auto& waiting = connection_.on_their_way;
-  if (waiting.empty()) return std::string(rsp::ok_reply);
-  waiting.pop_front();
-  return next_on_its_way();
-}
-
-// A thread that ran on meanwhile has nothing to repeat.
-std::string Session::next_on_its_way() {
-  auto& waiting = connection_.on_their_way;
-  while (!waiting.empty() && !stop_of(waiting.front().tid)) waiting.pop_front();
-  if (waiting.empty()) {
-    auto report = next_report();
-    if (!report) return std::string(rsp::ok_reply);
-    waiting.push_back(std::move(*report));
-  }
-  return tell(waiting.front());
+  if (!connection_.stops.acknowledge()) return std::string(rsp::ok_reply);
+  return next_stop().value_or(std::string(rsp::ok_reply));
 }
 
 // Switching to all-stop is what stops all threads without reporting them.
@@ -113,13 +126,13 @@ Reply Session::on(const rsp::ResumeAt& request) {
 
 Reply Session::resume(std::span<const ResumeAction> actions) {
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
-  const auto resumed = engine_.resume(actions, connection_.on_their_way);
+  const auto resumed = engine_.resume(actions, connection_.stops.all());
   forget_resumed();
   if (engine_.non_stop()) {
     // A thread that has just exited is no error: the client will hear of it, unless it has heard of
     // everything there was. To stop it is none even then: that is what gdb does with all threads
     // while the end of the last one waits in a queue of its own.
-    const bool all_told = engine_.processes().empty() && connection_.on_their_way.empty();
+    const bool all_told = engine_.processes().empty() && connection_.stops.all().empty();
     const bool only_stops = std::ranges::all_of(actions, [](const ResumeAction& action) {
       return action.kind == ResumeAction::Kind::stop;
     });
@@ -212,7 +225,7 @@ Reply Session::on(const rsp::Detach& request) {
   const auto detached = engine_.detach(pid, request.keep_stopped);
   if (!detached) return error_reply(detached.error());
   // gdb may be about to ask for a stop that it has been notified of; it hangs up afterwards.
-  if (connection_.on_their_way.empty()) leave_if_done();
+  if (!connection_.stops.is_outstanding()) leave_if_done();
   return std::string(rsp::ok_reply);
 }
 

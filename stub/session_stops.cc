@@ -111,29 +111,41 @@ void Session::take_reports() {
   }
   if (unattended_) return go_on_unattended();
   if (!has_client_) return;
-  const bool expecting =
-      engine_.non_stop() ? connection_.on_their_way.empty() : connection_.awaiting_stop;
-  if (!expecting) return;
-  auto report = next_report();
+  if (engine_.non_stop()) {
+    if (!connection_.stops.may_notify()) return;
+    if (const auto stop = next_stop())
+      connection_.output += rsp::frame_notification("Stop:" + *stop);
+    return;
+  }
+  if (!connection_.awaiting_stop) return;
+  const auto report = next_report();
   if (!report) return;
   // LLDB asks all threads at each stop why they stopped. One at a breakpoint that it was not told
   // of it would step over without a look at the breakpoint's condition.
-  if (connection_.lldb && !engine_.non_stop())
+  if (connection_.lldb)
     for (const StopReport& other : engine_.take_companions()) own_stops_.insert(other.tid);
   const std::string reply = tell(*report);
-  if (engine_.non_stop()) {
-    connection_.output += rsp::frame_notification("Stop:" + reply);
-    connection_.on_their_way.push_back(std::move(*report));
-  } else {
-    connection_.awaiting_stop = false;
-    send(reply);
-  }
+  connection_.awaiting_stop = false;
+  send(reply);
 }
 
 std::optional<StopReport> Session::next_report() {
   auto report = engine_.take_report();
   if (report) own_stops_.insert(report->tid);
   return report;
+}
+
+// Non-stop: the next stop that the client has to be told of, those before the others that a query
+// has to repeat. A thread that ran on meanwhile has nothing to repeat.
+std::optional<std::string> Session::next_stop() {
+  StopNotifications& stops = connection_.stops;
+  stops.drop_front([&](const StopReport& report) { return !stop_of(report.tid); });
+  if (stops.all().empty()) {
+    auto report = next_report();
+    if (!report) return std::nullopt;
+    stops.add(std::move(*report));
+  }
+  return tell(stops.tell_first());
 }
 
 // A stop reply on its way to the client. In all-stop mode the thread becomes the selected one; in

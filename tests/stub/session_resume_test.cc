@@ -172,11 +172,17 @@ TEST_CASE("session: non-stop, a stop that was not told yet cannot be resumed pas
   CHECK(c.w.is_running(3));
 }
 
+// The only frame in `output` after the reply OK.
+std::string after_ok(const std::string& output) {
+  REQUIRE(output.starts_with("$OK#9a"));
+  return output.substr(6);
+}
+
 TEST_CASE("session: non-stop, what `?` has still to tell stays stopped too") {
   Client c(3, true);
   REQUIRE(c.ask("?").starts_with("T"));
-  REQUIRE(c.ask("vStopped").starts_with("T"));
-  CHECK(c.ask("vCont;c") == "OK");
+  REQUIRE(c.ask("vStopped") == "OK");
+  CHECK(after_ok(c.raw(rsp::frame_packet("vCont;c"))).starts_with("%Stop:T"));
   CHECK(c.w.is_running(1));
   CHECK_FALSE(c.w.is_running(2));
   CHECK_FALSE(c.w.is_running(3));
@@ -184,15 +190,38 @@ TEST_CASE("session: non-stop, what `?` has still to tell stays stopped too") {
   CHECK(c.ask("vStopped") == "OK");
 }
 
-TEST_CASE("session: non-stop `?` tells all stopped threads, then OK") {
+TEST_CASE("session: non-stop `?` tells one stopped thread, notifications tell the others later") {
   Client c(3, true);
   c.speak_gdb();
   CHECK(c.ask("?").find("thread:" + wire_id(1)) != std::string::npos);
-  CHECK(c.ask("vStopped").find("thread:" + wire_id(2)) != std::string::npos);
+  CHECK(c.event() == "(nothing)");
+  CHECK(c.ask("vStopped") == "OK");
+  CHECK(c.ask("vStopped") == "OK");
+  CHECK(c.ask("QPassSignals:") == "OK");
+  CHECK(c.event() == "(nothing)");
+  const std::string second = after_ok(c.raw(rsp::frame_packet("Hg" + wire_id(1))));
+  CHECK(second.starts_with("%Stop:T"));
+  CHECK(second.find("thread:" + wire_id(2)) != std::string::npos);
   CHECK(c.ask("vStopped").find("thread:" + wire_id(3)) != std::string::npos);
   CHECK(c.ask("vStopped") == "OK");
   REQUIRE(c.ask("vCont;c") == "OK");
   CHECK(c.ask("?") == "OK");
+  c.w.tracee.signal(c.w.leader, SIGUSR1);  // nothing was told: nothing has to be waited for
+  CHECK(c.event().starts_with("%Stop:T1e"));
+}
+
+TEST_CASE("session: between QNonStop:1 and `?` nothing is notified") {
+  Client c(3, true);
+  REQUIRE(c.ask("vCont;c") == "OK");
+  REQUIRE(c.ask("QNonStop:1") == "OK");
+  c.w.tracee.signal(c.w.t(3), SIGUSR1);
+  CHECK(c.event() == "(nothing)");
+  CHECK(c.ask("qXfer:threads:read::0,1000").starts_with("l<threads>"));
+  c.w.tracee.signal(c.w.t(2), SIGUSR1);
+  CHECK(c.event() == "(nothing)");
+  CHECK(c.ask("?").starts_with("T1e"));
+  CHECK(c.ask("vStopped") == "OK");
+  CHECK(c.raw(rsp::frame_packet("qAttached")).find("%Stop:T1e") != std::string::npos);
 }
 
 TEST_CASE("session: vCont;t gives T00 for each thread, also for a dead one no error") {

@@ -21,9 +21,7 @@ def started(t, words, address):
     t.equal(client.resume().pc, place, "the place where sites go in")
     client.remove(place)
     client.non_stop()
-    client.query()
-    while client.ask("vStopped") != "OK":
-        pass
+    client.stopped_threads()
     return client
 
 

@@ -422,9 +422,7 @@ def neighbouring_one_byte_instructions(t):
     start = client.address("neighbours")
     offsets = instruction_offsets(t, client.server.program[0], "neighbours")
     client.non_stop()
-    client.query()
-    while client.ask("vStopped") != "OK":
-        pass
+    client.stopped_threads()
     client.ok("vCont;c")
     chance, present = random.Random(1), set(offsets)
     for _ in range(400 * FACTOR):

@@ -20,9 +20,7 @@ def all_at_once(t):
     client.run_to("ready")
     client.ok("QPassSignals:e;14")  # SIGALRM, SIGCHLD
     client.non_stop()
-    client.query()
-    while client.ask("vStopped") != "OK":
-        pass
+    client.stopped_threads()
     for n in range(16):
         client.insert(client.address(f"work{n}"), rest=MULTIPLE)
     client.ok("vCont;c")

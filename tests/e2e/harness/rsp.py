@@ -294,6 +294,17 @@ class RspClient:
     def non_stop(self):
         self.ok("QNonStop:1")
 
+    def stopped_threads(self):
+        """Non-stop: the stops of all threads. gdbserver tells them by `?` and vStopped; gdb does not
+        survive more than one of them there, so the others may be notified after the next request."""
+        stops, reply = [], self.ask("?")
+        while reply != "OK":
+            stops.append(StopReply(reply))
+            reply = self.ask("vStopped")
+        while len(stops) < len(self.threads()):
+            stops += self.take_stops()
+        return stops
+
     def take_stops(self):
         """Non-stop: the outstanding notification and everything vStopped hands out after it."""
         stops = []
