@@ -16,6 +16,9 @@ constexpr std::string_view first_help =
     "The following monitor commands are supported:\n"
     "  set debug <0|1>\n"
     "    Enable general debugging messages\n"
+    "  set debug COMPONENT <off|on>\n"
+    "    Enable debugging messages for COMPONENT, which is\n"
+    "    one of: all, threads, remote, event-loop.\n"
     "  set debug-hw-points <0|1>\n"
     "    Enable h/w breakpoint/watchpoint debugging messages\n"
     "  set remote-debug <0|1>\n"
@@ -129,27 +132,66 @@ constexpr DebugComponent debug_components[] = {
     {"event-loop", static_cast<unsigned>(LogTopic::event_loop)},
 };
 
-// gdbserver 13 has 0 and 1; gdbserver 16 on and off, also for one component.
-MonitorResult debug(std::string_view value, MonitorContext context) {
-  if (value == "0" || value == "1") return toggle<LogTopic::threads, 'g'>(value, context);
-  if (value == "off") {
-    debug_log().set_topics(0);
-    return say_back("All debug output disabled.\n");
-  }
-  if (value == "on") {
+struct FirstWord {
+  std::string_view word;  // empty when the text has none
+  std::string_view rest;  // without spaces in front
+};
+
+FirstWord first_word(std::string_view text) {
+  const auto skip_spaces = [](std::string_view in) {
+    return in.substr(std::min(in.find_first_not_of(' '), in.size()));
+  };
+  text = skip_spaces(text);
+  const std::string_view word = text.substr(0, text.find(' '));
+  return {word, skip_spaces(text.substr(word.size()))};
+}
+
+std::optional<bool> on_or_off(std::string_view word) {
+  if (word == "1" || word == "on") return true;
+  if (word == "0" || word == "off") return false;
+  return std::nullopt;
+}
+
+MonitorResult refuse_junk(std::string_view junk, std::string_view command) {
+  return refuse(fmt::format("Junk '{}' found at end of 'set debug {}' command.\n", junk, command));
+}
+
+MonitorResult debug_in_general(std::string_view value, bool on, MonitorContext context) {
+  const bool is_number = value == "0" || value == "1";
+  if (is_number && !context.client_is_gdb_16) return toggle<LogTopic::threads, 'g'>(value, context);
+  if (on)
     debug_log().enable(LogTopic::threads, true);
-    return say_back("General debug output enabled.\n");
-  }
-  const std::string_view name = value.substr(0, value.find(' '));
-  const std::string_view state = value.substr(std::min(value.size(), name.size() + 1));
-  const bool on = state == "on" || state == "1";
-  if (!on && state != "off" && state != "0") return refuse("Unknown monitor command.\n\n");
+  else
+    debug_log().set_topics(0);
+  return say_back(on ? "General debug output enabled.\n" : "All debug output disabled.\n");
+}
+
+MonitorResult debug_component(std::string_view name, std::string_view arguments) {
+  const auto [value, junk] = first_word(arguments);
+  if (value.empty())
+    return refuse(fmt::format("Missing value for 'set debug {}' command.\n", name));
+  if (!junk.empty()) return refuse_junk(junk, fmt::format("{} {}", name, value));
+  const auto on = on_or_off(value);
+  if (!on) return refuse(fmt::format("Invalid value '{}' for 'set debug {}'.\n", value, name));
   const auto component = std::ranges::find(debug_components, name, &DebugComponent::name);
   if (component == std::end(debug_components))
     return refuse(fmt::format("Error: unknown debug option '{}'\n", name));
   for (const LogTopic topic : {LogTopic::threads, LogTopic::remote, LogTopic::event_loop})
-    if ((component->topics & static_cast<unsigned>(topic)) != 0) debug_log().enable(topic, on);
-  return say_back(fmt::format("Debug output for '{}' {}.\n", name, on ? "enabled" : "disabled"));
+    if ((component->topics & static_cast<unsigned>(topic)) != 0) debug_log().enable(topic, *on);
+  return say_back(fmt::format("Debug output for '{}' {}.\n", name, *on ? "enabled" : "disabled"));
+}
+
+// gdbserver 13 has 0 and 1; gdbserver 16 on and off besides, also for one component. The sentences
+// are those of gdbserver 16; for 0 and 1 a client older than gdb 16 gets those of gdbserver 13.
+MonitorResult debug(std::string_view value, MonitorContext context) {
+  const auto [word, rest] = first_word(value);
+  if (word.empty()) return refuse("No debug component name found.\n");
+  if (word.find(',') != word.npos || word.starts_with('-') || word.starts_with('+'))
+    return refuse("Invalid character found in debug component name.\n");
+  const auto on = on_or_off(word);
+  if (!on) return debug_component(word, rest);
+  if (!rest.empty()) return refuse_junk(rest, word);
+  return debug_in_general(word, *on, context);
 }
 
 MonitorResult debug_format(std::string_view options, MonitorContext) {

@@ -40,8 +40,9 @@ struct MonitorContext {
   Engine& engine;
   TlsOptions& tls;
   const PastSites& past_sites;
-  std::optional<Pid> process;  // the selected one
-  bool no_run = false;         // the client brings no code to run, a library neither
+  std::optional<Pid> process;     // the selected one
+  bool no_run = false;            // the client brings no code to run, a library neither
+  bool client_is_gdb_16 = false;  // or later: it expects the words of its own gdbserver
 };
 
 struct MonitorResult {

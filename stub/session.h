@@ -119,6 +119,9 @@ class Session : public Peer {
     bool multiprocess = false;
     bool swbreak = false, hwbreak = false;
     bool error_message = false;  // errors may be `E.text`
+    // gdb 16 asks vFile:stat what a link is, which gdbserver 16 answers with lstat(2). Since gdb 17
+    // there is vFile:lstat, and stat follows links.
+    bool stat_is_lstat = false;
     bool error_strings = false;  // errors may be `Exx;hex(text)`
     bool extended = false;       // `!`
     bool spoke = false;          // a packet came, so it was no mere look whether the port is open

@@ -48,8 +48,9 @@ Reply Session::on(const rsp::FileStatus& request) {
 }
 
 Reply Session::on(const rsp::FileStatusOf& request) {
-  return status_reply(request.follow_links ? connection_.files->stat(request.path)
-                                           : connection_.files->lstat(request.path));
+  const bool follow = request.follow_links && !connection_.stat_is_lstat;
+  return status_reply(follow ? connection_.files->stat(request.path)
+                             : connection_.files->lstat(request.path));
 }
 
 Reply Session::on(const rsp::FileUnlink& request) {

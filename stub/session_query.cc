@@ -19,6 +19,7 @@ namespace stub {
 void Session::take_features(const rsp::QuerySupported& request) {
   connection_.error_message = false;
   connection_.described = false;
+  bool gdb_17 = false;
   for (const rsp::ClientFeature& feature : request.features) {
     if (feature.name == "multiprocess") connection_.multiprocess = feature.supported;
     if (feature.name == "swbreak") connection_.swbreak = feature.supported;
@@ -28,6 +29,7 @@ void Session::take_features(const rsp::QuerySupported& request) {
     if (feature.name == "exec-events") connection_.interest.exec = feature.supported;
     if (feature.name == "no-resumed") connection_.interest.no_resumed = feature.supported;
     if (feature.name == "error-message") connection_.error_message = feature.supported;
+    if (feature.name == "multi-wp-addr") gdb_17 = true;
     if (feature.name == "xmlRegisters") {
       const std::string architectures = feature.value.value_or("");
       connection_.described = ("," + architectures + ",").find(",i386,") != std::string::npos;
@@ -35,6 +37,7 @@ void Session::take_features(const rsp::QuerySupported& request) {
     }
   }
   if (connection_.lldb) connection_.interest.exec = true;
+  connection_.stat_is_lstat = connection_.error_message && !gdb_17;
 }
 
 Reply Session::on(const rsp::QuerySupported& request) {
@@ -90,7 +93,8 @@ Reply Session::on(const rsp::MonitorCommand& request) {
   const auto pid = current_process();
   const MonitorResult result = run_monitor_command(
       request.command,
-      {engine_, tls_, past_sites_, pid ? std::optional(*pid) : std::nullopt, settings_.no_run});
+      {engine_, tls_, past_sites_, pid ? std::optional(*pid) : std::nullopt, settings_.no_run,
+       connection_.error_message});  // gdb 16 was the first to offer it
   send_console(result.output);
   if (result.exit) next_ = Next::quit;
   return result.failed ? "E01" : std::string(rsp::ok_reply);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "stub/log.h"
 #include "tests/stub/engine_fixture.h"
 
 namespace stub {
@@ -12,8 +13,9 @@ struct Monitor {
   TlsOptions tls;
   PastSites past;
   bool no_run = false;
+  bool gdb_16 = false;
   MonitorResult run(std::string_view command) {
-    return run_monitor_command(command, {w.engine, tls, past, w.pid, no_run});
+    return run_monitor_command(command, {w.engine, tls, past, w.pid, no_run, gdb_16});
   }
 };
 
@@ -56,6 +58,47 @@ TEST_CASE("monitor: texts of gdbserver") {
   CHECK(m.tls.library_path == "/x");
 }
 
+TEST_CASE("monitor: set debug 0 and 1 in the words of the client's own gdbserver") {
+  Monitor m;
+  CHECK(m.run("set debug 1").output == "Debug output enabled.\n");
+  CHECK(m.run("set debug 0").output == "Debug output disabled.\n");
+  m.gdb_16 = true;
+  CHECK(m.run("set debug 1").output == "General debug output enabled.\n");
+  CHECK(debug_log().enabled(LogTopic::threads));
+  CHECK(m.run("set debug 0").output == "All debug output disabled.\n");
+  CHECK_FALSE(debug_log().enabled(LogTopic::threads));
+}
+
+TEST_CASE("monitor: set debug says what is wrong with its arguments, as gdbserver 16 does") {
+  Monitor m;
+  struct Row {
+    const char* arguments;
+    const char* text;
+  };
+  const Row rows[] = {
+      {" ", "No debug component name found.\n"},
+      {"-remote on", "Invalid character found in debug component name.\n"},
+      {"all,remote on", "Invalid character found in debug component name.\n"},
+      {"on sometimes", "Junk 'sometimes' found at end of 'set debug on' command.\n"},
+      {"0 x y", "Junk 'x y' found at end of 'set debug 0' command.\n"},
+      {"yeah", "Missing value for 'set debug yeah' command.\n"},
+      {"2", "Missing value for 'set debug 2' command.\n"},
+      {"all yeah", "Invalid value 'yeah' for 'set debug all'.\n"},
+      {"all on sometimes", "Junk 'sometimes' found at end of 'set debug all on' command.\n"},
+      {"none on", "Error: unknown debug option 'none'\n"},
+  };
+  for (const bool gdb_16 : {false, true}) {
+    m.gdb_16 = gdb_16;
+    for (const Row& row : rows) {
+      INFO(row.arguments);
+      const MonitorResult result = m.run(std::string("set debug ") + row.arguments);
+      CHECK(result.failed);
+      CHECK(result.output == row.text + m.run("help").output);
+    }
+  }
+  CHECK(m.run("set debug  remote   off ").output == "Debug output for 'remote' disabled.\n");
+}
+
 TEST_CASE("monitor: with --no-run a client names no library for the server to load") {
   Monitor m;
   m.no_run = true;
@@ -69,7 +112,7 @@ TEST_CASE("monitor: with --no-run a client names no library for the server to lo
 TEST_CASE("monitor: what is no command is an error with the help") {
   Monitor m;
   for (const char* command :
-       {"", "hello", "set debug", "set debug 2", "sites now", "exit now", "set"}) {
+       {"", "hello", "set debug", "set debug-hw-points 2", "sites now", "exit now", "set"}) {
     INFO(command);
     const MonitorResult result = m.run(command);
     CHECK(result.failed);

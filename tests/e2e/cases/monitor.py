@@ -37,6 +37,14 @@ def monitor_debug(t):
                               ("set remote-debug 0", "Protocol debug output disabled.")):
         text, reply = client.monitor(command)
         t.equal((text, reply), (sentence + "\n", "OK"), command)
+    client.ask("qSupported:multiprocess+;error-message+")  # gdb 16
+    for command, sentence in (("set debug 1", "General debug output enabled."),
+                              ("set debug 0", "All debug output disabled.")):
+        text, reply = client.monitor(command)
+        t.equal((text, reply), (sentence + "\n", "OK"), command)
+    text, reply = client.monitor("set debug yeah")
+    t.match(text, "^Missing value for 'set debug yeah' command.\nThe following", "no component")
+    t.equal(reply, "E01", "no component")
     text, reply = client.monitor("set libthread-db-search-path /none")
     t.equal((text, reply), ("libthread-db-search-path set to `/none'\n", "OK"), "search path")
 
@@ -152,6 +160,21 @@ def file_reading(t):
     client.expect(f"vFile:open:{hexed('/no/such/file')},0,0", "F-1,2")
     link = f"/proc/{client.server.inferior()}/exe"
     client.expect(f"vFile:readlink:{hexed(link)}", f"F{len(path):x};{path}")
+
+
+@case()
+def status_of_a_link(t):
+    """vFile:stat is lstat(2) for gdb 16, as with its gdbserver; later clients have vFile:lstat."""
+    client = started(t)
+    target, link = os.path.join(t.directory, "target"), os.path.join(t.directory, "link")
+    os.symlink(target, link)
+    features = "qSupported:multiprocess+;no-resumed+;xmlRegisters=i386"
+    for extra, dangling in (("", "F-1,2"), (";error-message+", "^F40;"),
+                            (";error-message+;multi-wp-addr+", "F-1,2")):
+        client.ask(features + extra)
+        t.match(client.ask(f"vFile:stat:{hexed(link)}"), dangling, f"stat for a client with {extra}")
+        t.match(client.ask(f"vFile:lstat:{hexed(link)}"), "^F40;", "lstat")
+        t.equal(client.ask(f"vFile:stat:{hexed(target)}"), "F-1,2", "nothing there")
 
 
 @case()
