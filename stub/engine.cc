@@ -39,7 +39,8 @@ void Engine::on_child_event() {
   }
   handle_deaths();
   hurry_steps();
-  if (gate_ || lane_is_busy() || (seen == 0 && a_leader_runs_alone())) check_zombie_leaders();
+  if (gate_ || lane_is_busy() || a_leader_is_watched() || (seen == 0 && a_leader_runs_alone()))
+    check_zombie_leaders();
 }
 
 // Then nothing else would tell that it has become a zombie, for which there is a SIGCHLD but no
@@ -50,6 +51,13 @@ bool Engine::a_leader_runs_alone() const {
     return threads.size() > 1 && std::all_of(threads.begin(), threads.end(), [&](const auto& each) {
              return each.second->running == (each.first == leader_of(entry.first));
            });
+  });
+}
+
+// Its SIGCHLD may have come together with another.
+bool Engine::a_leader_is_watched() const {
+  return std::any_of(processes_.begin(), processes_.end(), [&](const auto& entry) {
+    return entry.second->threads.size() > 1 && wants_exit(leader_of(entry.first));
   });
 }
 

@@ -210,6 +210,7 @@ class Engine {
   void handle_deaths();
   bool lane_is_busy() const;
   bool a_leader_runs_alone() const;
+  bool a_leader_is_watched() const;
   void settle(Thread& thread);
   void settle_all();
   void go_on(Thread& thread);  // settle() for the thread whose stop is being dealt with
@@ -267,6 +268,8 @@ class Engine {
   void on_exec(Thread& thread);
   void on_exit(Thread& thread, const WaitStatus& status);
   void forget_exited(Thread& thread, const WaitStatus& status);
+  bool wants_exit(Tid tid) const;
+  void on_thread_gone(Thread& gone, std::optional<int> code);
   void on_process_exit(Inferior& process, const WaitStatus& status);
   void remove_thread(Thread& thread);
   void remove_process(Inferior& process);
@@ -274,7 +277,10 @@ class Engine {
   void release(Thread& thread, const WaitStatus& status);
   void check_zombie_leaders();
   bool is_zombie_leader(const Thread& thread) const;
+  bool is_outlived(const Thread& leader);
   void report_if_none_resumed();
+  bool none_resumed();
+  bool any_still_to_stop() const;
   void dispatch_early(Tid tid, bool wait);
   void deaths_or_stop(const WaitResult& result);
   void release_orphans(const AddressSpace& space);

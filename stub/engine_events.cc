@@ -16,6 +16,15 @@ bool is_alive(Tid tid) {
   return stat && stat->state != 'Z' && stat->state != 'X';
 }
 
+// When a process ends, SIGKILL is pending for each of its threads until that begins to exit
+// (kernel/signal.c, zap_other_threads).
+bool is_dying(Tid tid) {
+  constexpr std::uint32_t exiting = 4, killed = 1u << (SIGKILL - 1);  // PF_EXITING
+  const auto stat = proc_fs::stat(tid);
+  return !stat || stat->state == 'Z' || stat->state == 'X' || (stat->flags & exiting) != 0 ||
+         (stat->pending & killed) != 0;
+}
+
 }  // namespace
 
 void Engine::on_event(Thread& thread, PtraceEvent event) {
@@ -179,7 +188,9 @@ Inferior& Engine::set_apart(Thread& member) {
 // The whole process has a new memory image. All other threads are gone without a word, and the one
 // that called exec has the leader's id now (ptrace(2), "execve(2) under ptrace").
 void Engine::on_exec(Thread& reported) {
-  Inferior& process = reported.own_process ? set_apart(reported) : *reported.process;
+  const bool leaves = reported.own_process;
+  if (leaves && !reported.process->hidden && reported.want != Want::hold) report_if_none_resumed();
+  Inferior& process = leaves ? set_apart(reported) : *reported.process;
   const auto former = tracee_.event_message(reported.tid);
   Thread* caller = former ? thread(Tid{static_cast<pid_t>(*former)}) : nullptr;
   const Want want = caller ? caller->want : Want::run;
@@ -221,27 +232,37 @@ void Engine::on_exit(Thread& thread, const WaitStatus& status) {
 }
 
 void Engine::forget_exited(Thread& thread, const WaitStatus& status) {
-  Inferior& process = *thread.process;
-  if (raw(thread.tid) == raw(process.pid)) return on_process_exit(process, status);
-  const auto option = thread_options_.find(thread.tid);
-  const bool wanted = interest_.threads || (option != thread_options_.end() &&
-                                            (option->second & thread_option_exit) != 0);
-  const Tid tid = thread.tid;
-  const bool was_resumed = thread.want != Want::hold;
-  const bool asked_to_stop = thread.stop_request == SIGINT;
-  const bool told = wanted && !process.hidden && !process.exiting;
-  remove_thread(thread);
-  if (told) {
-    const auto* exited = std::get_if<Exited>(&status);
-    reports_.push_back({process.pid,
-                        tid,
-                        {.kind = StopKind::thread_exited,
-                         .value = exited ? static_cast<std::uint64_t>(exited->code) : 0}});
+  if (raw(thread.tid) == raw(thread.process->pid)) return on_process_exit(*thread.process, status);
+  const auto* exited = std::get_if<Exited>(&status);
+  on_thread_gone(thread, exited ? exited->code : 0);
+}
+
+bool Engine::wants_exit(Tid tid) const {
+  const auto option = thread_options_.find(tid);
+  return interest_.threads ||
+         (option != thread_options_.end() && (option->second & thread_option_exit) != 0);
+}
+
+// A thread has gone and its process has not. The client is told of it where it wants to be, of a
+// leader too (as gdbserver 16 does; gdb 16 waits for that word and makes nothing of `N` before it).
+// No code: the end of the process is about to be told instead.
+void Engine::on_thread_gone(Thread& gone, std::optional<int> code) {
+  const Pid pid = gone.process->pid;
+  const Tid tid = gone.tid;
+  const bool wanted = code && wants_exit(tid);
+  const bool was_resumed = gone.want != Want::hold;
+  const bool asked_to_stop = gone.stop_request == SIGINT;
+  const bool is_exiting = gone.process->exiting;
+  const bool is_clients = !gone.process->hidden && !is_exiting;
+  remove_thread(gone);
+  if (wanted && is_clients) {
+    reports_.push_back(
+        {pid, tid, {.kind = StopKind::thread_exited, .value = static_cast<std::uint64_t>(*code)}});
     if (!non_stop_) close_gate();
   }
   // The Ctrl-C it was to answer is still to be answered.
-  if (asked_to_stop && !process.exiting) (void)interrupt(std::nullopt);
-  if (was_resumed) report_if_none_resumed();
+  if (asked_to_stop && !is_exiting) (void)interrupt(std::nullopt);
+  if (was_resumed && is_clients) report_if_none_resumed();
 }
 
 void Engine::on_process_exit(Inferior& process, const WaitStatus& status) {
@@ -386,29 +407,52 @@ void Engine::check_zombie_leaders() {
     Thread* leader = thread(leader_of(pid));
     if (leader != nullptr && is_zombie_leader(*leader)) zombies.push_back(leader);
   }
-  for (Thread* leader : zombies) {
-    const bool asked_to_stop = leader->stop_request == SIGINT;
-    const bool was_resumed = leader->want != Want::hold;
-    remove_thread(*leader);
-    if (asked_to_stop) (void)interrupt(std::nullopt);
-    if (was_resumed) report_if_none_resumed();
-  }
+  for (Thread* leader : zombies)
+    on_thread_gone(*leader, is_outlived(*leader) ? std::optional(0) : std::nullopt);
 }
 
-// `N`: the client waits for a stop that cannot come any more. Not so when all that it holds is
-// dying with the last thread that ran (exit_group): a held thread that cannot be asked for its
-// registers is no longer stopped, and the end of its process is about to be told.
+// By a thread that is not dying with it (exit_group): a held one that cannot be asked for its
+// registers is.
+bool Engine::is_outlived(const Thread& leader) {
+  return std::ranges::any_of(leader.process->threads, [&](const auto& entry) {
+    const auto& [tid, member] = entry;
+    if (member.get() == &leader) return false;
+    return member->running ? !is_dying(tid) : tracee_.registers(tid).has_value();
+  });
+}
+
+// `N`: the client waits for a stop that cannot come any more. In all-stop any other report answers
+// the client as well. In non-stop it comes even after the report of the thread's own exit, as with
+// gdbserver: gdb goes on waiting after that one. Whether it is still true is asked when it is told
+// (still_valid()): by then another thread may have been resumed.
 void Engine::report_if_none_resumed() {
-  if (!interest_.no_resumed || non_stop_ || next_report() != reports_.end()) return;
+  if (!interest_.no_resumed || any_still_to_stop()) return;
+  if (!non_stop_ && next_report() != reports_.end()) return;
+  const bool queued = std::ranges::any_of(
+      reports_, [](const StopReport& report) { return report.stop.kind == StopKind::no_resumed; });
+  if (!queued) reports_.push_back({Pid{}, Tid{}, {.kind = StopKind::no_resumed}});
+}
+
+bool Engine::any_still_to_stop() const {
+  return std::ranges::any_of(threads_, [](const auto& entry) {
+    const Thread& each = *entry.second;
+    return !each.process->hidden && each.want != Want::hold && !each.stop_pending;
+  });
+}
+
+// There are threads, and all of them are held. Not so when they are dying with the last thread that
+// ran (exit_group): a held thread that cannot be asked for its registers is no longer stopped, and
+// the end of its process is about to be told.
+bool Engine::none_resumed() {
   bool any_held = false;
   for (const auto& [pid, process] : processes_) {
     if (process->hidden) continue;
     for (const auto& [tid, member] : process->threads) {
-      if (member->want != Want::hold) return;
+      if (member->want != Want::hold) return false;
       any_held = any_held || tracee_.registers(tid).has_value();
     }
   }
-  if (any_held) reports_.push_back({Pid{}, Tid{}, {.kind = StopKind::no_resumed}});
+  return any_held;
 }
 
 }  // namespace stub

@@ -109,6 +109,7 @@ bool Engine::at_rest() const {
 // A breakpoint that was removed before its hit could be told was not hit: the PC is at its address,
 // the thread just goes on.
 bool Engine::still_valid(const StopReport& report) {
+  if (report.stop.kind == StopKind::no_resumed) return none_resumed();
   if (report.stop.kind != StopKind::breakpoint) return true;
   Thread* hit = thread(report.tid);
   if (hit == nullptr) return false;

@@ -58,6 +58,14 @@ static void run_exec(const char* mode) {
   _exit(98);
 }
 
+static int cloned_exec(void* arg) {
+  (void)arg;
+  signal(SIGUSR1, SIG_IGN);
+  syscall(SYS_tkill, syscall(SYS_gettid), SIGUSR1);
+  run_exec("exec-target");
+  return 98;
+}
+
 static void* exec_from_thread(void* arg) {
   run_exec("exec-target");
   return arg;
@@ -89,9 +97,10 @@ int main(int argc, char** argv) {
         _exit(shared(4) == 8 ? 23 : 99);
       }
       good += collect(child);
-    } else if (!strcmp(mode, "clone")) {  // neither a thread nor a fork to a tracer
+    } else if (!strncmp(mode, "clone", 5)) {  // neither a thread nor a fork to a tracer
       static char stack[65536];
-      pid_t child = clone(cloned_child, stack + sizeof stack, CLONE_FILES, NULL);
+      pid_t child = clone(strcmp(mode, "clone-exec") ? cloned_child : cloned_exec,
+                          stack + sizeof stack, CLONE_FILES, NULL);
       shared(i);
       good += collect(child);
     } else if (!strcmp(mode, "fork-exec") || !strcmp(mode, "vfork-exec")) {

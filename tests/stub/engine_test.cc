@@ -315,6 +315,65 @@ TEST_CASE("engine: nobody left to wait for, while a hit of a held thread waits")
   CHECK(w.report() == "3 breakpoint");
 }
 
+TEST_CASE("engine: nobody left to wait for in non-stop") {
+  World w(3, true);
+  w.engine.set_interest({.no_resumed = true});
+  w.run({w.t(2)});
+  SECTION("after an exit that nobody asked for") {
+    w.tracee.exit(w.t(2));
+    CHECK(w.reports() == "-5000000 no_resumed");
+  }
+  SECTION("after an exit that is told") {
+    w.engine.set_thread_options(thread_option_exit, w.pid, w.t(2));
+    w.tracee.exit(w.t(2));
+    CHECK(w.reports() == "2 thread_exited, -5000000 no_resumed");
+  }
+  SECTION("not while another thread runs") {
+    w.run({w.t(3)});
+    w.tracee.exit(w.t(2));
+    CHECK(w.reports() == "nothing");
+    w.tracee.exit(w.t(3));
+    CHECK(w.reports() == "-5000000 no_resumed");
+  }
+  SECTION("both exits at once are one such report") {
+    w.run({w.t(3)});
+    w.tracee.exit(w.t(2));
+    w.tracee.exit(w.t(3));
+    CHECK(w.reports() == "-5000000 no_resumed");
+  }
+  SECTION("not when the client has resumed another before it was told") {
+    w.tracee.exit(w.t(2));
+    w.engine.on_child_event();
+    w.run({w.t(3)});
+    CHECK(w.reports() == "nothing");
+  }
+  SECTION("behind the stop of a thread that the client believes to run") {
+    w.insert(boost_site);
+    w.run({w.t(3)});
+    w.tracee.execute_int3(w.t(3), boost_site);
+    w.tracee.exit(w.t(2));
+    CHECK(w.reports() == "3 breakpoint, -5000000 no_resumed");
+  }
+  SECTION("not when others that ran have been stopped since") {
+    w.run({w.t(3)});
+    w.tracee.exit(w.t(2));
+    w.engine.on_child_event();
+    REQUIRE(w.resume(ResumeAction::Kind::stop, {w.t(3)}).has_value());
+    CHECK(w.reports() == "3 signal 0");
+  }
+  SECTION("not when the process is about to end") {
+    w.tracee.exit(w.t(2));
+    w.at(1).state = w.at(3).state = FakeThread::State::dead;
+    CHECK(w.reports() == "nothing");
+    w.at(1).state = w.at(3).state = FakeThread::State::stopped;
+  }
+  SECTION("the client does not know the packet") {
+    w.engine.set_interest({});
+    w.tracee.exit(w.t(2));
+    CHECK(w.reports() == "nothing");
+  }
+}
+
 TEST_CASE("engine: the last thread that runs takes the process with it") {
   World w(2);
   w.engine.set_interest({.no_resumed = true});

@@ -256,6 +256,28 @@ TEST_CASE("session: non-stop, what has gone may be told to stop, not to run") {
   CHECK(c.ask("vCont;c:" + wire_id(1)) == "E01");
 }
 
+TEST_CASE("session: non-stop, that nobody is left to wait for is a notification") {
+  Client c(2, true);
+  c.speak_gdb();
+  REQUIRE(c.ask("?").starts_with("T"));
+  REQUIRE(c.ask("vStopped").starts_with("T"));
+  REQUIRE(c.ask("vStopped") == "OK");
+  REQUIRE(c.ask("vCont;c:" + wire_id(2)) == "OK");
+  SECTION("alone") {
+    c.w.tracee.exit(c.w.t(2));
+    CHECK(c.event() == rsp::frame_notification("Stop:N"));
+  }
+  SECTION("behind the exit") {
+    REQUIRE(c.ask("QThreadOptions;2:" + wire_id(2)) == "OK");
+    c.w.tracee.exit(c.w.t(2));
+    CHECK(c.event() == rsp::frame_notification("Stop:w0;" + wire_id(2)));
+    CHECK(c.ask("vStopped") == "N");
+  }
+  CHECK(c.ask("vStopped") == "OK");
+  CHECK(c.ask("vCont;c") == "OK");
+  CHECK(c.w.is_running(1));
+}
+
 TEST_CASE("session: QNonStop:0 stops everything without a notification") {
   Client c(2, true);
   REQUIRE(c.ask("vCont;c") == "OK");

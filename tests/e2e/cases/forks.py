@@ -183,6 +183,28 @@ def clone_with_a_copy_of_the_memory(t):
     good(t, client.server, 3)
 
 
+@case(modes=BOTH, gdbserver="takes the exec for one of the program's own")
+def clone_that_execs_was_the_last_to_run(t):
+    """A thread with a process of its own leaves by exec, and all others are held: N."""
+    client = t.rsp(t.server("forks clone-exec 1"), handshake=True)
+    client.query()
+    thread = client.resume().thread
+    client.ok("QPassSignals:14")  # SIGCHLD: exec makes it the child's signal
+    if t.non_stop:
+        client.non_stop()
+        client.query()
+        while client.ask("vStopped") != "OK":
+            pass
+        client.ok(f"vCont;c:{thread}")
+        t.equal([stop.kind for stop in client.take_stops()], ["N"], "the notification")
+        client.ok("vCont;c")
+        t.equal([stop.kind for stop in client.take_stops()], ["W"], "the end")
+    else:
+        t.equal(client.resume(f"vCont;c:{thread}").kind, "N", "the reply")
+        t.equal(client.resume().kind, "W", "the end")
+    good(t, client.server, 1)
+
+
 @case(gdbserver="a child that is let go by D;pid keeps the breakpoint bytes, and dies of them")
 def forks_raw(t):
     """fork events on the wire: both processes named, the child let go by D;pid, hits in the parent."""

@@ -53,6 +53,20 @@ def resume_all_and_stop_all(t):
 
 
 @case()
+def no_resumed_thread_left(t):
+    """N as a notification when the only resumed thread exits, behind the exit where that is told."""
+    for told in False, True:
+        client, stops = started(t, "storm 1 2", "visit")
+        thread = next(stop.thread for stop in stops if "swbreak" in stop)
+        if told:
+            client.ok(f"QThreadOptions;2:{thread}")
+        client.ok(f"vCont;c:{thread}")
+        t.equal([stop.kind for stop in client.take_stops()], ["w", "N"] if told else ["N"], "stops")
+        client.ok("vCont;c")
+        t.equal([stop.kind for stop in client.take_stops()], ["W"], "the end")
+
+
+@case()
 def one_notification_outstanding(t):
     """With several threads stopped, nothing more is sent until vStopped asks for it."""
     client, _ = started(t, "selfcheck 4")

@@ -44,6 +44,50 @@ def leader_ends_first(t):
     t.equal(gdb.run_out().exit_code, 6, "exit code")
 
 
+@case(modes=BOTH, gdbserver="version 13 says nothing of a leader's exit")
+def leader_exit_is_told(t):
+    """A client that asked for a thread's exit gets it for a leader that other threads outlive, too."""
+    client = t.rsp(t.server("ends leader 6"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    leader = client.threads()[0]
+    client.ok(f"QThreadOptions;2:{leader}")
+    if t.non_stop:
+        client.non_stop()
+        client.query()
+        client.expect("vStopped", "OK")
+        client.ok("vCont;c")
+        exits, ends = client.take_stops(), client.take_stops()
+    else:
+        exits, ends = [client.resume()], [client.resume()]
+    t.equal([stop.text for stop in exits], [f"w0;{leader}"], "the leader's exit")
+    t.equal([(stop.kind, stop.status) for stop in ends], [("W", 6)], "the end")
+
+
+@case(timeout=60, gdbserver="version 13 says nothing of a leader's exit")
+def leader_exit_while_others_are_held(t):
+    """The same when the leader alone was resumed: its exit ends the wait, in non-stop N follows."""
+    for non_stop in False, True:
+        client = t.rsp(t.server("ends survivor 6"), handshake=True)
+        leader = client.query().thread
+        client.ok("QCatchSyscalls:1;3c")  # exit(2), of a thread
+        stop = client.resume()
+        t.equal((stop.kind, stop.thread), ("T", leader), f"about to exit: {stop}")
+        client.ok("QCatchSyscalls:0")
+        client.ok(f"QThreadOptions;2:{leader}")
+        if non_stop:
+            client.non_stop()
+            client.query()
+            while client.ask("vStopped") != "OK":
+                pass
+            client.ok(f"vCont;c:{leader}")
+            stops = client.take_stops()
+        else:
+            stops = [client.resume(f"vCont;c:{leader}")]
+        t.equal([stop.text for stop in stops], [f"w0;{leader}"] + ["N"] * non_stop, "stops")
+        t.check(leader not in client.threads(), "it is on no list")
+
+
 @case(gdbserver="has no breakpoint conditions")
 def leader_is_a_zombie(t):
     """Then the process's memory is asked of its other threads, whether or not it was before."""
