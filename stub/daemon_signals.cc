@@ -28,14 +28,6 @@ bool is_to_end() {
   return sigisemptyset(&pending) == 0;
 }
 
-int take_daemon_signal() {
-  const sigset_t set = daemon_signals();
-  int signal = 0;
-  do signal = sigwaitinfo(&set, nullptr);
-  while (signal < 0);  // EINTR
-  return signal;
-}
-
 void wait_for_child_signal(timespec at_most) {
   sigset_t set;
   sigemptyset(&set);

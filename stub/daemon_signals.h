@@ -15,9 +15,6 @@ void hold_daemon_signals();
 // Whether one of them that ends the daemon waits.
 bool is_to_end();
 
-// Blocks until one of them comes, and takes it; they are to be blocked.
-int take_daemon_signal();
-
 // Returns at a SIGCHLD, which is to be blocked, or after `at_most`. It is taken: it may be that of
 // another child, or one that came long ago.
 void wait_for_child_signal(timespec at_most);

@@ -220,8 +220,8 @@ Reply Session::on(const rsp::Detach& request) {
   if (leaving != nullptr && !request.keep_stopped && has_persistent_commands(pid))
     return leave_running(pid);
   if (leaving != nullptr) say(fmt::format("Detaching from process {}", raw(pid)));
-  if (leaving != nullptr && leaving->origin == Inferior::Origin::launched && !extended())
-    children_to_join_.push_back(pid);
+  if (leaving != nullptr && leaving->origin == Inferior::Origin::launched)
+    released_children_.push_back(pid);
   const auto detached = engine_.detach(pid, request.keep_stopped);
   if (!detached) return error_reply(detached.error());
   // gdb may be about to ask for a stop that it has been notified of; it hangs up afterwards.
