@@ -11,6 +11,7 @@
 #include <string>
 
 #include "stub/elf_symbols.h"
+#include "stub/page_reader.h"
 
 // What libthread_db hands back to our callbacks.
 struct ps_prochandle {
@@ -114,7 +115,12 @@ Result<Address> ThreadDb::tls_address(const TlsThread& thread, std::uint64_t off
   if (!agent_new || !agent_delete || !map_lwp || !get_address) {
     return fail(Errc::refused, "libthread_db lacks a function");
   }
-  ps_prochandle process{thread};
+  PageReader memory(thread.program.memory);
+  const TlsThread paged{{memory, thread.program.auxv, thread.program.word_size},
+                        thread.pid,
+                        thread.tid,
+                        thread.registers};
+  ps_prochandle process{paged};
   td_thragent_t* agent = nullptr;
   if (const td_err_e error = agent_new(&process, &agent); error != TD_OK) {
     return to_error("td_ta_new", error);
