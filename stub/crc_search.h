@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "stub/memory_reader.h"
 #include "stub/types.h"
+#include "stub/work.h"
 
 namespace stub {
 
@@ -16,13 +18,13 @@ namespace stub {
 std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t initial = 0xffffffff);
 
 // The CRC of [start, start + length). bad_address when a byte of it cannot be read.
-Result<std::uint32_t> memory_crc32(MemoryReader& memory, Address start, std::uint64_t length);
+Work<Result<std::uint32_t>> memory_crc32(MemoryReader& memory, Address start, std::uint64_t length);
 
 // The first place of `pattern` that lies in [start, start + length) whole; nullopt: there is none.
 // bad_address when an unreadable byte is met before a match is. An empty pattern is found at the
 // start.
-Result<std::optional<Address>> search_memory(MemoryReader& memory, Address start,
-                                             std::uint64_t length,
-                                             std::span<const std::byte> pattern);
+Work<Result<std::optional<Address>>> search_memory(MemoryReader& memory, Address start,
+                                                   std::uint64_t length,
+                                                   std::vector<std::byte> pattern);
 
 }  // namespace stub

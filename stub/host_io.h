@@ -18,6 +18,7 @@
 
 #include "stub/types.h"
 #include "stub/unique_fd.h"
+#include "stub/work.h"
 
 namespace stub {
 
@@ -67,8 +68,10 @@ class HostIo {
   // LLDB's. `size` and `mode` follow from `stat`.
   bool exists(const std::string& path);
   Result<void> symlink(const std::string& target, const std::string& path);
-  // Two little-endian words, in the order and form of LLDB's reply `F,%016x%016x`.
-  Result<std::array<std::uint64_t, 2>> md5(const std::string& path);
+  // Two little-endian words, in the order and form of LLDB's reply `F,%016x%016x`. Of regular files
+  // only: others need not have an end. A file that is replaced meanwhile is digested as it was.
+  using Digest = std::array<std::uint64_t, 2>;
+  Work<Result<Digest>> md5(std::string path) const;
 
  private:
   Result<void> may_read() const;
@@ -83,6 +86,7 @@ class HostIo {
   Result<UniqueFd> root() const;
   Result<UniqueFd> resolve(const std::string& path, int flags, mode_t mode = 0) const;
   Result<struct stat> status_of(const std::string& path, int flags) const;
+  Result<UniqueFd> open_for_digest(const std::string& path) const;
 
   HostIoPolicy policy_;
   std::uint64_t most_digested_;

@@ -38,10 +38,11 @@ namespace {
 
 constexpr std::size_t max_program_headers = 256;
 constexpr std::size_t max_dynamic_entries = 4096;
-constexpr std::size_t max_namespaces = 64;       // glibc has 16 (DL_NNS)
-constexpr std::size_t max_document = 16u << 20;  // about 100,000 libraries
-constexpr std::size_t max_name = 4096;           // PATH_MAX
-constexpr std::size_t max_libraries = 1u << 17;  // nameless ones take no room in the document
+constexpr std::size_t max_namespaces = 64;          // glibc has 16 (DL_NNS)
+constexpr std::size_t max_document = 16u << 20;     // about 100,000 libraries
+constexpr std::size_t max_name = 4096;              // PATH_MAX
+constexpr std::size_t libraries_in_a_piece = 1024;  // 3 ms
+constexpr std::size_t max_libraries = 1u << 17;     // nameless ones take no room in the document
 
 // ---- words -----------------------------------------------------------------------------------
 
@@ -137,22 +138,24 @@ class Document {
  public:
   Document(const ProgramImage& program, MainLinkMap main) : program_(program), main_(main) {}
 
-  // The link maps from `at` on, whose first has `prev` as its predecessor.
-  void add_chain(std::uint64_t at, std::uint64_t prev, std::uint64_t lmid) {
+  // The link maps from `at` on, whose first has `prev` as its predecessor. False: not to the end.
+  Work<bool> add_chain(std::uint64_t at, std::uint64_t prev, std::uint64_t lmid) {
     while (at != 0 && room()) {
       const auto map = read_link_map(program_, at);
       if (!map || map->prev != prev) break;
       add(at, *map, lmid);
       prev = std::exchange(at, map->next);
+      if (count_ % libraries_in_a_piece == 0) co_await Pause{};
     }
+    co_return at == 0;
   }
 
   // The first namespace: its first entry is the program itself.
-  void add_default_chain(std::uint64_t at, std::uint64_t lmid) {
+  Work<bool> add_default_chain(std::uint64_t at, std::uint64_t lmid) {
     const auto main = at == 0 ? std::nullopt : read_link_map(program_, at);
-    if (!main || main->prev != 0) return;
+    if (!main || main->prev != 0) co_return false;
     if (main_ == MainLinkMap::named) main_lm_ = fmt::format(" main-lm=\"{:#x}\"", at);
-    add_chain(main->next, at, lmid);
+    co_return co_await add_chain(main->next, at, lmid);
   }
 
   std::string text() const {
@@ -226,14 +229,14 @@ Result<Address> shlib_info_address(const ProgramImage& program) {
   return fail(Errc::refused, "the program has no DT_DEBUG entry");
 }
 
-Result<std::string> libraries_svr4(const ProgramImage& program, const LibrariesAnnex& annex,
-                                   MainLinkMap main_link_map) {
+Work<Result<std::string>> libraries_svr4(ProgramImage program, LibrariesAnnex annex,
+                                         MainLinkMap main_link_map) {
   const auto location = shlib_info_address(program);
-  if (!location) return tl::unexpected(location.error());
+  if (!location) co_return tl::unexpected(location.error());
   Document document(program, main_link_map);
   if (annex.start != 0) {
-    document.add_chain(annex.start, annex.prev, annex.lmid);
-    return document.text();
+    co_await document.add_chain(annex.start, annex.prev, annex.lmid);
+    co_return document.text();
   }
   const auto first = read_words<1>(program, *location);
   std::uint64_t at = first ? (*first)[0] : 0;
@@ -241,13 +244,13 @@ Result<std::string> libraries_svr4(const ProgramImage& program, const LibrariesA
     const auto r_debug = read_r_debug(program, at);
     if (!r_debug || r_debug->version == 0) break;
     if (n == 0) {
-      document.add_default_chain(r_debug->map, at);
+      co_await document.add_default_chain(r_debug->map, at);
     } else {
-      document.add_chain(r_debug->map, 0, at);
+      co_await document.add_chain(r_debug->map, 0, at);
     }
     at = r_debug->next;
   }
-  return document.text();
+  co_return document.text();
 }
 
 }  // namespace stub

@@ -11,6 +11,7 @@
 
 #include "stub/memory_reader.h"
 #include "stub/types.h"
+#include "stub/work.h"
 
 namespace stub {
 
@@ -40,8 +41,9 @@ Result<Address> shlib_info_address(const ProgramImage& program);
 
 // The whole document. Before the dynamic linker has run the list is empty; a program without
 // DT_DEBUG is an error. Whatever the program's memory holds, the document is of bounded size and
-// well-formed.
-Result<std::string> libraries_svr4(const ProgramImage& program, const LibrariesAnnex& annex,
-                                   MainLinkMap main_link_map = MainLinkMap::named);
+// well-formed. It is read in one piece unless the libraries are more than a thousand, since a
+// program that runs may change its list. What `program` refers to must outlive the work.
+Work<Result<std::string>> libraries_svr4(ProgramImage program, LibrariesAnnex annex,
+                                         MainLinkMap main_link_map = MainLinkMap::named);
 
 }  // namespace stub

@@ -6,9 +6,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
+#include <compare>
 #include <set>
-#include <tuple>
+#include <utility>
 
 #include "stub/os_tables.h"
 #include "stub/proc_fs.h"
@@ -16,23 +16,6 @@
 
 namespace stub {
 namespace {
-
-// The name in the line `NAME:x:ID:...` of a file like /etc/passwd.
-std::string name_of_id(const char* file, std::uint32_t id) {
-  const std::string text = proc_fs::read_file(file, 1u << 20).value_or("");
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    const std::size_t name_end = line.find(':');
-    const std::size_t password_end = line.find(':', name_end + 1);
-    if (name_end == std::string_view::npos || password_end == std::string_view::npos) continue;
-    std::uint32_t found = 0;
-    const char* digits = line.data() + password_end + 1;
-    auto [end, error] = std::from_chars(digits, line.data() + line.size(), found);
-    if (error == std::errc() && found == id) return std::string(line.substr(0, name_end));
-  }
-  return std::to_string(id);
-}
 
 // The arguments, a blank after each; kernel threads and zombies have none and show "[name]".
 std::string command_line(Pid pid) {
@@ -43,119 +26,171 @@ std::string command_line(Pid pid) {
 
 std::string number_text(auto id) { return std::to_string(raw(id)); }
 
-std::string processes_table() {
-  OsTable table("processes");
-  for (Pid pid : proc_fs::processes()) {
-    const auto status = proc_fs::status(leader_of(pid));
-    if (!status) continue;
-    std::set<int> cores;
-    for (Tid tid : proc_fs::threads(pid).value_or(std::vector<Tid>())) {
-      if (auto core = proc_fs::core(tid)) cores.insert(*core);
-    }
-    table.row({{"pid", number_text(pid)},
-               {"user", user_name(status->effective_uid)},
-               {"command", command_line(pid)},
-               {"cores", fmt::format("{}", fmt::join(cores, ","))}});
+Work<std::set<int>> cores_of(Pid pid) {
+  std::set<int> cores;
+  for (auto entries = proc_fs::thread_entries(pid); const auto tid = entries.next();) {
+    if (const auto core = proc_fs::core(Tid{*tid})) cores.insert(*core);
+    co_await Pause{};
   }
-  return std::move(table).text();
+  co_return cores;
 }
 
-std::string process_groups_table() {
-  std::vector<std::tuple<pid_t, bool, Pid>> members;  // of each group, its leader first
-  for (Pid pid : proc_fs::processes()) {
-    const auto stat = proc_fs::stat(leader_of(pid));
-    if (stat && stat->pgrp > 0) members.emplace_back(stat->pgrp, stat->pgrp != raw(pid), pid);
+void add_process(OsTable& table, Pid pid, const std::string& user, const std::set<int>& cores) {
+  table.row({{"pid", number_text(pid)},
+             {"user", user},
+             {"command", command_line(pid)},
+             {"cores", fmt::format("{}", fmt::join(cores, ","))}});
+}
+
+Work<std::string> processes() {
+  OsTable table("processes");
+  IdNames names;
+  for (auto entries = proc_fs::process_entries(); !table.full();) {
+    const auto pid = entries.next();
+    if (!pid) break;
+    if (const auto status = proc_fs::status(Tid{*pid})) {
+      const std::set<int> cores = co_await cores_of(Pid{*pid});
+      add_process(table, Pid{*pid}, names.user(status->effective_uid), cores);
+    }
+    co_await Pause{};
+  }
+  co_return std::move(table).text();
+}
+
+struct GroupMember {
+  pid_t group;
+  bool follows;  // false: the leader, which comes first
+  Pid pid;
+  auto operator<=>(const GroupMember&) const = default;
+};
+
+void add_group_member(OsTable& table, const GroupMember& member) {
+  table.row({{"pgid", std::to_string(member.group)},
+             {"leader command", command_name(Tid{member.group})},
+             {"pid", number_text(member.pid)},
+             {"command line", command_line(member.pid)}});
+}
+
+Work<std::string> process_groups() {
+  std::vector<GroupMember> members;
+  for (auto entries = proc_fs::process_entries(); const auto pid = entries.next();) {
+    const auto stat = proc_fs::stat(Tid{*pid});
+    if (stat && stat->pgrp > 0) members.push_back({stat->pgrp, stat->pgrp != *pid, Pid{*pid}});
+    co_await Pause{};
   }
   std::ranges::sort(members);
   OsTable table("process groups");
-  for (auto [group, not_leader, pid] : members) {
-    table.row({{"pgid", std::to_string(group)},
-               {"leader command", command_name(Tid{group})},
-               {"pid", number_text(pid)},
-               {"command line", command_line(pid)}});
+  for (const GroupMember& member : members) {
+    if (table.full()) break;
+    add_group_member(table, member);
+    co_await Pause{};
   }
-  return std::move(table).text();
+  co_return std::move(table).text();
 }
 
-std::string threads_table() {
-  OsTable table("threads");
-  for (Pid pid : proc_fs::processes()) {
-    const std::string command = command_name(leader_of(pid));
-    for (Tid tid : proc_fs::threads(pid).value_or(std::vector<Tid>())) {
-      const auto core = proc_fs::core(tid);
-      if (!core) continue;
-      table.row({{"pid", number_text(pid)},
-                 {"command", command},
-                 {"tid", number_text(tid)},
-                 {"core", std::to_string(*core)}});
+void add_thread(OsTable& table, Pid pid, const std::string& command, Tid tid) {
+  const auto core = proc_fs::core(tid);
+  if (!core) return;
+  table.row({{"pid", number_text(pid)},
+             {"command", command},
+             {"tid", number_text(tid)},
+             {"core", std::to_string(*core)}});
+}
+
+void add_descriptor(OsTable& table, Pid pid, const std::string& command, int fd) {
+  const std::string number = std::to_string(fd);
+  const auto name = proc_fs::read_link(fmt::format("/proc/{}/fd/{}", raw(pid), fd));
+  table.row({{"pid", number_text(pid)},
+             {"command", command},
+             {"file descriptor", number},
+             {"name", name.value_or(number)}});
+}
+
+// A row for each entry that each process has in a directory of its own.
+Work<std::string> entries_of_processes(const char* type, proc_fs::NumericEntries (*entries_of)(Pid),
+                                       void (*add)(OsTable&, Pid, const std::string&, pid_t)) {
+  OsTable table(type);
+  for (auto processes = proc_fs::process_entries(); const auto pid = processes.next();) {
+    const std::string command = command_name(Tid{*pid});
+    for (auto entries = entries_of(Pid{*pid}); const auto entry = entries.next();) {
+      if (table.full()) break;
+      add(table, Pid{*pid}, command, *entry);
+      co_await Pause{};
+    }
+    if (table.full()) break;
+    co_await Pause{};
+  }
+  co_return std::move(table).text();
+}
+
+Work<std::string> threads() {
+  return entries_of_processes("threads", proc_fs::thread_entries,
+                              [](OsTable& table, Pid pid, const std::string& command, pid_t tid) {
+                                add_thread(table, pid, command, Tid{tid});
+                              });
+}
+
+Work<std::string> files() {
+  return entries_of_processes("files", proc_fs::descriptor_entries, add_descriptor);
+}
+
+Work<std::string> table_of_lines(const LineTable& spec) {
+  OsTable table(spec.type);
+  IdNames names;
+  for (const LineTable::File& file : spec.files) {
+    proc_fs::LineReader lines(file.path);
+    bool heading = file.headings;
+    while (!table.full() && lines.read_on()) {
+      while (const auto line = lines.next())
+        if (!std::exchange(heading, false)) file.add(table, *line, names);
+      co_await Pause{};
     }
   }
-  return std::move(table).text();
+  co_return std::move(table).text();
 }
-
-std::string files_table() {
-  OsTable table("files");
-  for (Pid pid : proc_fs::processes()) {
-    const std::string command = command_name(leader_of(pid));
-    for (int fd : proc_fs::descriptors(pid).value_or(std::vector<int>())) {
-      const std::string number = std::to_string(fd);
-      const auto name = proc_fs::read_link(fmt::format("/proc/{}/fd/{}", raw(pid), fd));
-      table.row({{"pid", number_text(pid)},
-                 {"command", command},
-                 {"file descriptor", number},
-                 {"name", name.value_or(number)}});
-    }
-  }
-  return std::move(table).text();
-}
-
-std::string file(const char* path) { return proc_fs::read_file(path).value_or(""); }
-
-std::string types_table();
 
 struct Type {
   const char* name;
   const char* description;
   const char* title;
-  std::string (*document)();
+  Work<std::string> (*document)();
 };
-const Type types[] = {
+const Type all_types[] = {
     {"cpus", "Listing of all cpus/cores on the system", "CPUs",
-     [] { return cpu_table(file("/proc/cpuinfo")); }},
-    {"files", "Listing of all file descriptors", "File descriptors", files_table},
+     [] { return table_of_lines(cpu_table); }},
+    {"files", "Listing of all file descriptors", "File descriptors", files},
     {"modules", "Listing of all loaded kernel modules", "Kernel modules",
-     [] { return module_table(file("/proc/modules")); }},
+     [] { return table_of_lines(module_table); }},
     {"msg", "Listing of all message queues", "Message queues",
-     [] { return message_queue_table(file("/proc/sysvipc/msg")); }},
-    {"processes", "Listing of all processes", "Processes", processes_table},
-    {"procgroups", "Listing of all process groups", "Process groups", process_groups_table},
+     [] { return table_of_lines(message_queue_table); }},
+    {"processes", "Listing of all processes", "Processes", processes},
+    {"procgroups", "Listing of all process groups", "Process groups", process_groups},
     {"semaphores", "Listing of all semaphores", "Semaphores",
-     [] { return semaphore_table(file("/proc/sysvipc/sem")); }},
+     [] { return table_of_lines(semaphore_table); }},
     {"shm", "Listing of all shared-memory regions", "Shared-memory regions",
-     [] { return shared_memory_table(file("/proc/sysvipc/shm")); }},
+     [] { return table_of_lines(shared_memory_table); }},
     {"sockets", "Listing of all internet-domain sockets", "Sockets",
-     [] {
-       const std::string tcp = file("/proc/net/tcp"), udp = file("/proc/net/udp"),
-                         tcp6 = file("/proc/net/tcp6"), udp6 = file("/proc/net/udp6");
-       return socket_table({tcp, udp, tcp6, udp6});
-     }},
-    {"threads", "Listing of all threads", "Threads", threads_table},
+     [] { return table_of_lines(socket_table); }},
+    {"threads", "Listing of all threads", "Threads", threads},
 };
 
-std::string types_table() {
+std::string types_text() {
   OsTable table("types");
-  for (const Type& type : types) {
+  for (const Type& type : all_types) {
     table.row({{"Type", type.name}, {"Description", type.description}, {"Title", type.title}});
   }
   return std::move(table).text();
 }
 
+Work<std::string> types() { co_return types_text(); }
+Work<std::string> nothing() { co_return std::string(); }
+
 }  // namespace
 
-std::string os_data(std::string_view type) {
-  if (type.empty()) return types_table();
-  const auto* found = std::ranges::find(types, type, &Type::name);
-  return found == std::end(types) ? std::string() : found->document();
+Work<std::string> os_data(std::string_view type) {
+  if (type.empty()) return types();
+  const auto* found = std::ranges::find(all_types, type, &Type::name);
+  return found == std::end(all_types) ? nothing() : found->document();
 }
 
 std::string threads_document(std::span<const ThreadEntry> threads) {
@@ -173,8 +208,5 @@ std::string threads_document(std::span<const ThreadEntry> threads) {
   }
   return text + "</threads>\n";
 }
-
-std::string user_name(std::uint32_t uid) { return name_of_id("/etc/passwd", uid); }
-std::string group_name(std::uint32_t gid) { return name_of_id("/etc/group", gid); }
 
 }  // namespace stub

@@ -10,20 +10,20 @@
 #include <vector>
 
 #include "stub/types.h"
+#include "stub/work.h"
 
 namespace stub {
 
 // The document for an annex: "" lists the types there are, each of which is an annex. An unknown
 // type gives an empty document, as with gdbserver. At most 16 MiB, then rows are left out.
-std::string os_data(std::string_view type);
+Work<std::string> os_data(std::string_view type);
 
 // One row of the thread list.
 struct ThreadEntry {
-  std::string id;                   // as in packets, e.g. "p1f.2a"
-  std::optional<int> core;          // processor it last ran on
-  std::optional<std::string> name;  // not escaped
-  std::span<const std::byte> handle =
-      {};  // pthread_t as the program has it in memory; may be empty
+  std::string id;                      // as in packets, e.g. "p1f.2a"
+  std::optional<int> core;             // processor it last ran on
+  std::optional<std::string> name;     // not escaped
+  std::vector<std::byte> handle = {};  // pthread_t as the program has it in memory; may be empty
 };
 std::string threads_document(std::span<const ThreadEntry> threads);
 

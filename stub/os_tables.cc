@@ -103,14 +103,14 @@ std::string time_text(std::int64_t seconds) {
   return ::ctime_r(&time, text) ? text : "";
 }
 
-std::string value_text(std::string_view word, Show show) {
+std::string value_text(std::string_view word, Show show, IdNames& names) {
   switch (show) {
     case Show::as_is:
       return std::string(word);
     case Show::user:
-      return user_name(number(word));
+      return names.user(number(word));
     case Show::group:
-      return group_name(number(word));
+      return names.group(number(word));
     case Show::command:
       return command_name(Tid{static_cast<pid_t>(number(word))});
     case Show::time:
@@ -119,23 +119,29 @@ std::string value_text(std::string_view word, Show show) {
   return {};
 }
 
-enum class FirstLine { heading, row };
+void add_words(OsTable& table, std::span<const ColumnSpec> columns, std::string_view line,
+               IdNames& names) {
+  const auto words = split(line, " ");
+  if (words.size() < columns.size()) return;
+  table.begin_row();
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    table.column(columns[i].name, value_text(words[i], columns[i].show, names));
+}
 
-std::string lines_as_rows(const char* type, std::span<const ColumnSpec> columns,
-                          std::string_view file, FirstLine first) {
-  OsTable table(type);
-  auto lines = split(file, "\n");
-  if (first == FirstLine::heading && !lines.empty()) lines.erase(lines.begin());
-  for (std::string_view line : lines) {
-    const auto words = split(line, " ");
-    if (words.size() < columns.size()) continue;
-    table.begin_row();
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      table.column(columns[i].name, value_text(words[i], columns[i].show));
-    }
-    table.end_row();
-  }
-  return std::move(table).text();
+template <const auto& columns>
+void add_line(OsTable& table, std::string_view line, IdNames& names) {
+  add_words(table, columns, line, names);
+}
+
+// `name<tabs>: value` lines, a block per processor. Names and values are sent as gdbserver does:
+// the value with the blank in front of it and the newline behind.
+void add_cpu_line(OsTable& table, std::string_view line, IdNames&) {
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return;
+  std::string_view name = line.substr(0, colon);
+  name = name.substr(0, name.find('\t'));
+  if (name == "processor") table.begin_row();
+  if (table.in_row()) table.column(xml_text(name), std::string(line.substr(colon + 1)) + "\n");
 }
 
 // ---- sockets -----------------------------------------------------------------------------------
@@ -164,24 +170,26 @@ Endpoint endpoint(std::string_view text, int family) {
   return {address, std::to_string(number(text.substr(colon + 1), 16))};
 }
 
-void add_sockets(OsTable& table, std::string_view file, int family, const char* protocol) {
-  auto lines = split(file, "\n");
-  if (!lines.empty()) lines.erase(lines.begin());  // headings
-  for (std::string_view line : lines) {
-    // sl local remote st queues timer retransmits uid
-    const auto words = split(line, " ");
-    if (words.size() < 8) continue;
-    const Endpoint local = endpoint(words[1], family), remote = endpoint(words[2], family);
-    const auto state = static_cast<std::size_t>(number(words[3], 16) - 1);
-    table.row({{"local address", local.address},
-               {"local port", local.port},
-               {"remote address", remote.address},
-               {"remote port", remote.port},
-               {"state", state < std::size(tcp_states) ? tcp_states[state] : "(unknown)"},
-               {"user", user_name(number(words[7]))},
-               {"family", family == AF_INET ? "INET" : "INET6"},
-               {"protocol", protocol}});
-  }
+// sl local remote st queues timer retransmits uid
+void add_socket_line(OsTable& table, std::string_view line, IdNames& names, int family,
+                     const char* protocol) {
+  const auto words = split(line, " ");
+  if (words.size() < 8) return;
+  const Endpoint local = endpoint(words[1], family), remote = endpoint(words[2], family);
+  const auto state = static_cast<std::size_t>(number(words[3], 16) - 1);
+  table.row({{"local address", local.address},
+             {"local port", local.port},
+             {"remote address", remote.address},
+             {"remote port", remote.port},
+             {"state", state < std::size(tcp_states) ? tcp_states[state] : "(unknown)"},
+             {"user", names.user(number(words[7]))},
+             {"family", family == AF_INET ? "INET" : "INET6"},
+             {"protocol", protocol}});
+}
+
+template <int family, bool stream>
+void add_socket(OsTable& table, std::string_view line, IdNames& names) {
+  add_socket_line(table, line, names, family, stream ? "STREAM" : "DGRAM");
 }
 
 }  // namespace
@@ -190,18 +198,23 @@ void add_sockets(OsTable& table, std::string_view file, int family, const char* 
 
 OsTable::OsTable(std::string_view type) : text_(fmt::format("<osdata type=\"{}\">\n", type)) {}
 
+bool OsTable::full() const { return text_.size() > max_document; }
+
 void OsTable::begin_row() {
-  full_ = text_.size() > max_document;
-  if (!full_) text_ += "<item>";
+  end_row();
+  in_row_ = true;
+  left_out_ = full();
+  if (!left_out_) text_ += "<item>";
 }
 
 void OsTable::column(std::string_view name, std::string_view value) {
-  if (full_) return;
+  if (left_out_) return;
   text_ += fmt::format("<column name=\"{}\">{}</column>", name, xml_text(value));
 }
 
 void OsTable::end_row() {
-  if (!full_) text_ += "</item>";
+  if (in_row_ && !left_out_) text_ += "</item>";
+  in_row_ = false;
 }
 
 void OsTable::row(std::initializer_list<Column> columns) {
@@ -210,56 +223,68 @@ void OsTable::row(std::initializer_list<Column> columns) {
   end_row();
 }
 
-std::string OsTable::text() && { return std::move(text_) + "</osdata>\n"; }
+std::string OsTable::text() && {
+  end_row();
+  return std::move(text_) + "</osdata>\n";
+}
 
 std::string command_name(Tid tid) { return proc_fs::comm(tid).value_or(std::to_string(raw(tid))); }
 
+namespace {
+
+// The name in the line `NAME:x:ID:...` of a file like /etc/passwd.
+std::string name_of_id(const char* file, std::uint32_t id) {
+  const std::string text = proc_fs::read_file(file, 1u << 20).value_or("");
+  for (const std::string_view line : split(text, "\n")) {
+    const std::size_t name_end = line.find(':');
+    const std::size_t password_end = line.find(':', name_end + 1);
+    if (name_end == std::string_view::npos || password_end == std::string_view::npos) continue;
+    std::uint32_t found = 0;
+    const char* digits = line.data() + password_end + 1;
+    auto [end, error] = std::from_chars(digits, line.data() + line.size(), found);
+    if (error == std::errc() && found == id) return std::string(line.substr(0, name_end));
+  }
+  return std::to_string(id);
+}
+
+}  // namespace
+
+std::string user_name(std::uint32_t uid) { return name_of_id("/etc/passwd", uid); }
+std::string group_name(std::uint32_t gid) { return name_of_id("/etc/group", gid); }
+
+const std::string& IdNames::user(std::uint32_t uid) {
+  const auto [entry, is_new] = users_.try_emplace(uid);
+  if (is_new) entry->second = user_name(uid);
+  return entry->second;
+}
+
+const std::string& IdNames::group(std::uint32_t gid) {
+  const auto [entry, is_new] = groups_.try_emplace(gid);
+  if (is_new) entry->second = group_name(gid);
+  return entry->second;
+}
+
 // ---- the tables --------------------------------------------------------------------------------
 
-std::string shared_memory_table(std::string_view file) {
-  return lines_as_rows("shared memory", shm_columns, file, FirstLine::heading);
-}
+namespace {
 
-std::string semaphore_table(std::string_view file) {
-  return lines_as_rows("semaphores", sem_columns, file, FirstLine::heading);
-}
+constexpr LineTable::File shm_file[] = {{"/proc/sysvipc/shm", true, add_line<shm_columns>}};
+constexpr LineTable::File sem_file[] = {{"/proc/sysvipc/sem", true, add_line<sem_columns>}};
+constexpr LineTable::File msg_file[] = {{"/proc/sysvipc/msg", true, add_line<msg_columns>}};
+constexpr LineTable::File module_file[] = {{"/proc/modules", false, add_line<module_columns>}};
+constexpr LineTable::File cpu_file[] = {{"/proc/cpuinfo", false, add_cpu_line}};
+constexpr LineTable::File socket_files[] = {{"/proc/net/tcp", true, add_socket<AF_INET, true>},
+                                            {"/proc/net/udp", true, add_socket<AF_INET, false>},
+                                            {"/proc/net/tcp6", true, add_socket<AF_INET6, true>},
+                                            {"/proc/net/udp6", true, add_socket<AF_INET6, false>}};
 
-std::string message_queue_table(std::string_view file) {
-  return lines_as_rows("message queues", msg_columns, file, FirstLine::heading);
-}
+}  // namespace
 
-std::string module_table(std::string_view file) {
-  return lines_as_rows("modules", module_columns, file, FirstLine::row);
-}
-
-// `name<tabs>: value` lines, a block per processor. Names and values are sent as gdbserver does:
-// the value with the blank in front of it and the newline behind.
-std::string cpu_table(std::string_view file) {
-  OsTable table("cpus");
-  bool in_row = false;
-  for (std::string_view line : split(file, "\n")) {
-    const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos) continue;
-    std::string_view name = line.substr(0, colon);
-    name = name.substr(0, name.find('\t'));
-    if (name == "processor") {
-      if (in_row) table.end_row();
-      table.begin_row();
-      in_row = true;
-    }
-    if (in_row) table.column(xml_text(name), std::string(line.substr(colon + 1)) + "\n");
-  }
-  if (in_row) table.end_row();
-  return std::move(table).text();
-}
-
-std::string socket_table(const SocketFiles& files) {
-  OsTable table("I sockets");
-  add_sockets(table, files.tcp, AF_INET, "STREAM");
-  add_sockets(table, files.udp, AF_INET, "DGRAM");
-  add_sockets(table, files.tcp6, AF_INET6, "STREAM");
-  add_sockets(table, files.udp6, AF_INET6, "DGRAM");
-  return std::move(table).text();
-}
+const LineTable shared_memory_table{"shared memory", shm_file};
+const LineTable semaphore_table{"semaphores", sem_file};
+const LineTable message_queue_table{"message queues", msg_file};
+const LineTable module_table{"modules", module_file};
+const LineTable cpu_table{"cpus", cpu_file};
+const LineTable socket_table{"I sockets", socket_files};
 
 }  // namespace stub

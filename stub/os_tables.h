@@ -2,7 +2,10 @@
 // columns. os_data.cc holds the ones that look at processes.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
+#include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,29 +21,45 @@ class OsTable {
 
   using Column = std::pair<std::string_view, std::string>;
   void row(std::initializer_list<Column> columns);
-  void begin_row();
+  void begin_row();  // ends the one before
   void column(std::string_view name, std::string_view value);
-  void end_row();
+  bool in_row() const { return in_row_; }
+  // The table has its greatest size, and rows are left out from now on.
+  bool full() const;
   std::string text() &&;
 
  private:
-  bool full_ = false;
+  void end_row();
+
+  bool in_row_ = false;
+  bool left_out_ = false;  // the present row
   std::string text_;
 };
 
 // The name of a thread, or the number of its id when it has vanished.
 std::string command_name(Tid tid);
 
-// From the contents of the files named; taken as text to be tested as such.
-std::string shared_memory_table(std::string_view proc_sysvipc_shm);
-std::string semaphore_table(std::string_view proc_sysvipc_sem);
-std::string message_queue_table(std::string_view proc_sysvipc_msg);
-std::string module_table(std::string_view proc_modules);
-std::string cpu_table(std::string_view proc_cpuinfo);
-// /proc/net/{tcp,udp,tcp6,udp6}
-struct SocketFiles {
-  std::string_view tcp, udp, tcp6, udp6;
+// Names of users and groups, each looked up once: a table has the same few in thousands of rows.
+class IdNames {
+ public:
+  const std::string& user(std::uint32_t uid);
+  const std::string& group(std::uint32_t gid);
+
+ private:
+  std::map<std::uint32_t, std::string> users_, groups_;
 };
-std::string socket_table(const SocketFiles& files);
+
+// A table whose rows are lines of files of /proc.
+struct LineTable {
+  struct File {
+    const char* path;
+    bool headings;  // the first line is no row
+    void (*add)(OsTable& table, std::string_view line, IdNames& names);
+  };
+  const char* type;
+  std::span<const File> files;
+};
+extern const LineTable shared_memory_table, semaphore_table, message_queue_table, module_table,
+    cpu_table, socket_table;
 
 }  // namespace stub

@@ -28,7 +28,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <memory>
+#include <utility>
 
 namespace stub::proc_fs {
 namespace {
@@ -105,31 +105,6 @@ std::string unescape_newlines(std::string_view path) {
   return out;
 }
 
-// START-END rwxp OFFSET MAJOR:MINOR INODE   PATH
-std::optional<Mapping> parse_mapping(std::string_view line) {
-  std::uint64_t start = 0, end = 0;
-  if (!take_number(line, start, 16) || !take_char(line, '-') || !take_number(line, end, 16) ||
-      !take_char(line, ' ') || line.size() < 4 || start >= end) {
-    return std::nullopt;
-  }
-  Mapping m;
-  m.start = Address(start);
-  m.end = Address(end);
-  m.read = line[0] == 'r';
-  m.write = line[1] == 'w';
-  m.execute = line[2] == 'x';
-  m.shared = line[3] == 's';
-  line.remove_prefix(4);
-  if (!take_number(line, m.offset, 16) || !take_number(line, m.device_major, 16) ||
-      !take_char(line, ':') || !take_number(line, m.device_minor, 16) ||
-      !take_number(line, m.inode)) {
-    return std::nullopt;
-  }
-  skip_blanks(line);
-  m.path = unescape_newlines(line);
-  return m;
-}
-
 // ---- files -----------------------------------------------------------------------------------
 
 class File {
@@ -170,19 +145,6 @@ std::string thread_file(Pid pid, Tid tid, const char* name) {
 
 std::string process_file(Pid pid, const char* name) {
   return fmt::format("/proc/{}/{}", raw(pid), name);
-}
-
-// The numeric names of a directory. nullopt (with errno) when it cannot be opened.
-std::optional<std::vector<pid_t>> numeric_entries(const std::string& path) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
-  if (!dir) return std::nullopt;
-  std::vector<pid_t> ids;
-  while (const dirent* entry = ::readdir(dir.get())) {
-    std::string_view name = entry->d_name;
-    pid_t id = 0;
-    if (take_number(name, id) && name.empty()) ids.push_back(id);
-  }
-  return ids;
 }
 
 template <class T>
@@ -231,6 +193,31 @@ std::optional<Stat> parse_stat(std::string_view text) {
   return s;
 }
 
+// START-END rwxp OFFSET MAJOR:MINOR INODE   PATH
+std::optional<Mapping> parse_mapping(std::string_view line) {
+  std::uint64_t start = 0, end = 0;
+  if (!take_number(line, start, 16) || !take_char(line, '-') || !take_number(line, end, 16) ||
+      !take_char(line, ' ') || line.size() < 4 || start >= end) {
+    return std::nullopt;
+  }
+  Mapping m;
+  m.start = Address(start);
+  m.end = Address(end);
+  m.read = line[0] == 'r';
+  m.write = line[1] == 'w';
+  m.execute = line[2] == 'x';
+  m.shared = line[3] == 's';
+  line.remove_prefix(4);
+  if (!take_number(line, m.offset, 16) || !take_number(line, m.device_major, 16) ||
+      !take_char(line, ':') || !take_number(line, m.device_minor, 16) ||
+      !take_number(line, m.inode)) {
+    return std::nullopt;
+  }
+  skip_blanks(line);
+  m.path = unescape_newlines(line);
+  return m;
+}
+
 std::vector<Mapping> parse_maps(std::string_view text) {
   std::vector<Mapping> mappings;
   while (!text.empty()) {
@@ -271,19 +258,52 @@ Result<std::vector<Mapping>> maps(Pid pid) {
 }
 
 Result<std::vector<Tid>> threads(Pid pid) {
-  const std::string path = process_file(pid, "task");
-  auto ids = numeric_entries(path);
-  if (!ids) return failure(path);
+  auto entries = thread_entries(pid);
+  if (!entries.is_open()) return failure(process_file(pid, "task"));
   std::vector<Tid> tids;
-  for (pid_t id : *ids) tids.push_back(Tid{id});
+  while (const auto id = entries.next()) tids.push_back(Tid{*id});
   return tids;
 }
 
-Result<std::vector<int>> descriptors(Pid pid) {
-  const std::string path = process_file(pid, "fd");
-  auto numbers = numeric_entries(path);
-  if (!numbers) return failure(path);
-  return *std::move(numbers);
+NumericEntries::NumericEntries(const std::string& path)
+    : dir_(::opendir(path.c_str()), ::closedir) {}
+
+std::optional<pid_t> NumericEntries::next() {
+  while (const dirent* entry = dir_ ? ::readdir(dir_.get()) : nullptr) {
+    std::string_view name = entry->d_name;
+    pid_t id = 0;
+    if (take_number(name, id) && name.empty()) return id;
+  }
+  return std::nullopt;
+}
+
+NumericEntries process_entries() { return NumericEntries("/proc"); }
+NumericEntries thread_entries(Pid pid) { return NumericEntries(process_file(pid, "task")); }
+NumericEntries descriptor_entries(Pid pid) { return NumericEntries(process_file(pid, "fd")); }
+
+LineReader::LineReader(const std::string& path, std::size_t limit)
+    : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), left_(limit) {}
+
+bool LineReader::read_on() {
+  constexpr std::size_t piece = 4096;
+  text_.erase(0, std::exchange(used_, 0));
+  const std::size_t before = text_.size();
+  text_.resize(before + std::min(left_, piece));
+  ssize_t got;
+  do got = ::read(fd_.get(), text_.data() + before, text_.size() - before);
+  while (got < 0 && errno == EINTR);
+  got = std::max<ssize_t>(got, 0);
+  text_.resize(before + static_cast<std::size_t>(got));
+  left_ -= static_cast<std::size_t>(got);
+  return got > 0;
+}
+
+std::optional<std::string_view> LineReader::next() {
+  const std::string_view rest = std::string_view(text_).substr(used_);
+  const std::size_t end = rest.find('\n');
+  if (end == std::string_view::npos) return std::nullopt;
+  used_ += end + 1;
+  return rest.substr(0, end);
 }
 
 bool has_memory(Pid pid, Tid tid) {
@@ -296,9 +316,9 @@ bool has_memory(Pid pid, Tid tid) {
 Tid memory_thread(Pid pid) {
   const Tid leader = leader_of(pid);
   if (has_memory(pid, leader)) return leader;
-  const auto tids = threads(pid).value_or(std::vector<Tid>());
-  const auto living = std::ranges::find_if(tids, [&](Tid tid) { return has_memory(pid, tid); });
-  return living == tids.end() ? leader : *living;
+  for (auto entries = thread_entries(pid); const auto id = entries.next();)
+    if (has_memory(pid, Tid{*id})) return Tid{*id};
+  return leader;
 }
 
 std::string memory_file(Pid pid, const char* name) {
@@ -307,7 +327,7 @@ std::string memory_file(Pid pid, const char* name) {
 
 std::vector<Pid> processes() {
   std::vector<Pid> pids;
-  for (pid_t id : numeric_entries("/proc").value_or(std::vector<pid_t>())) pids.push_back(Pid{id});
+  for (auto entries = process_entries(); const auto id = entries.next();) pids.push_back(Pid{*id});
   std::ranges::sort(pids);
   return pids;
 }

@@ -4,8 +4,11 @@
 // has vanished is Errc::thread_gone in all readers, whether the kernel says ENOENT or ESRCH.
 #pragma once
 
+#include <dirent.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +17,7 @@
 
 #include "stub/memory_map.h"
 #include "stub/types.h"
+#include "stub/unique_fd.h"
 
 namespace stub::proc_fs {
 
@@ -53,6 +57,7 @@ struct Stat {
 
 std::optional<Status> parse_status(std::string_view text);
 std::optional<Stat> parse_stat(std::string_view text);
+std::optional<Mapping> parse_mapping(std::string_view line);
 // Lines that have not the form of a mapping are left out.
 std::vector<Mapping> parse_maps(std::string_view text);
 
@@ -82,10 +87,43 @@ Tid memory_thread(Pid pid);
 // The name of a file of that thread: maps, auxv, mem, exe, root and whatever else a leader loses
 // when it ends.
 std::string memory_file(Pid pid, const char* name);
-// The numbers of its open files.
-Result<std::vector<int>> descriptors(Pid pid);
 // All processes that /proc shows, ascending.
 std::vector<Pid> processes();
+
+// The numbers that a directory of /proc lists, one after the other: there may be a million. The
+// kernel is asked for about a thousand at a time, and lists what is there at that moment.
+class NumericEntries {
+ public:
+  // None of a directory that cannot be opened; errno says why.
+  explicit NumericEntries(const std::string& path);
+  bool is_open() const { return dir_ != nullptr; }
+  std::optional<pid_t> next();
+
+ private:
+  std::unique_ptr<DIR, int (*)(DIR*)> dir_;
+};
+NumericEntries process_entries();            // ascending (fs/proc/base.c, proc_pid_readdir)
+NumericEntries thread_entries(Pid pid);      // leader first where it is listed
+NumericEntries descriptor_entries(Pid pid);  // of its open files
+
+// A text file of /proc, line by line and in pieces: how much there will be, and how long the kernel
+// takes for it, is not known beforehand.
+class LineReader {
+ public:
+  // No line of a file that cannot be opened. No more than `limit` bytes are read.
+  explicit LineReader(const std::string& path, std::size_t limit = 64u << 20);
+  // Reads the next piece, of 4 KiB at most: what the kernel makes of most such files at once. False
+  // at the end and at an error.
+  bool read_on();
+  // The next complete line of what has been read, without its newline. Valid until read_on().
+  std::optional<std::string_view> next();
+
+ private:
+  UniqueFd fd_;
+  std::size_t left_;
+  std::string text_;
+  std::size_t used_ = 0;  // of the text
+};
 
 // The thread's name without the final newline: up to 15 bytes of anything.
 Result<std::string> comm(Tid tid);

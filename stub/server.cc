@@ -26,6 +26,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <deque>
 #include <list>
 #include <optional>
 #include <utility>
@@ -34,6 +35,7 @@
 #include "stub/daemon_signals.h"
 #include "stub/guardian.h"
 #include "stub/log.h"
+#include "stub/time_share.h"
 
 namespace stub {
 namespace {
@@ -90,6 +92,8 @@ class NonBlocking {
 }  // namespace
 
 class Server::Loop {
+  using Clock = std::chrono::steady_clock;
+
  public:
   Loop(Listener& listener, bool once)
       : listener_(listener), once_(once), signals_(io_, open_signals().release()) {
@@ -168,6 +172,8 @@ class Server::Loop {
       }
     }
     if (child) {
+      client_share_.on_demand(Clock::now());
+      observers_share_.on_demand(Clock::now());
       peer_->on_child_event();
       after_event();
     }
@@ -306,23 +312,63 @@ class Server::Loop {
   void wait_for_input(const ClientPtr& client) {
     if (client->reading || client->queue.size() - client->sent > output_limit) return;
     client->reading = true;
-    if (client->peer.has_more())
-      return asio::post(io_, [this, client] {
-        if (!client->alive()) return;
-        client->reading = false;
-        client->peer.receive({});
-        after_event(client);
-      });
+    if (client->peer.has_more()) return go_on_with(client);
     client->in.async_wait(descriptor_base::wait_read,
                           [this, client](const asio::error_code& error) {
-                            if (error || !client->alive()) return;
-                            client->reading = false;
-                            on_input(client);
+                            if (!error) give_turn(client);
                           });
+  }
+
+  // What takes more than a turn.
+  void go_on_with(const ClientPtr& client) {
+    if (client->observer) return asio::post(io_, [this, client] { give_turn(client); });
+    turn_timer_.expires_at(std::max(Clock::now(), client_share_.next_turn()));
+    turn_timer_.async_wait([this, client](const asio::error_code& error) {
+      if (!error) give_turn(client);
+    });
+  }
+
+  // Observers wait in a line for theirs.
+  void give_turn(const ClientPtr& client) {
+    if (!client->alive()) return;
+    if (!client->observer) {
+      observers_share_.on_demand(Clock::now());
+      return take_turn(client, client_share_);
+    }
+    line_.push_back(client);
+    if (line_.size() == 1) serve_line();
+  }
+
+  void serve_line() {
+    turn_of_line_.expires_at(std::max(Clock::now(), observers_share_.next_turn()));
+    turn_of_line_.async_wait([this](const asio::error_code& error) {
+      if (error) return;
+      if (line_.front()->alive()) take_turn(line_.front(), observers_share_);
+      line_.pop_front();
+      if (!line_.empty()) serve_line();
+    });
+  }
+
+  void take_turn(const ClientPtr& client, TimeShare& share) {
+    const auto began = Clock::now();
+    take_turn(client);
+    share.on_turn(began, Clock::now());
+  }
+
+  void take_turn(const ClientPtr& client) {
+    client->reading = false;
+    if (client->peer.has_room()) return on_input(client);
+    client->peer.receive({});
+    after_event(client);
   }
 
   void on_input(const ClientPtr& client) {
     const ssize_t got = ::read(client->in.native_handle(), input_.data(), input_.size());
+    if (got < 0 && (errno == EINTR || would_block(errno))) {
+      if (!client->peer.has_more()) return wait_for_input(client);
+      client->peer.receive({});
+      return after_event(client);
+    }
     if (got > 0) {
       if (comes_after_a_pause() && guardian_was_killed()) {
         ended_by_ = guardian_gone_signal();
@@ -331,7 +377,6 @@ class Server::Loop {
       client->peer.receive(std::as_bytes(std::span(input_.data(), static_cast<std::size_t>(got))));
       return after_event(client);
     }
-    if (got < 0 && (errno == EINTR || would_block(errno))) return wait_for_input(client);
     hang_up(client);
   }
 
@@ -340,7 +385,7 @@ class Server::Loop {
   // were not sent after a kill(1).
   bool comes_after_a_pause() {
     constexpr auto pause = std::chrono::milliseconds(2);
-    const auto before = std::exchange(last_input_, std::chrono::steady_clock::now());
+    const auto before = std::exchange(last_input_, Clock::now());
     return last_input_ - before > pause;
   }
 
@@ -426,6 +471,7 @@ class Server::Loop {
   void hang_up(ClientPtr client) {
     client->close();
     if (client->observer) {
+      client->peer.disconnected();
       std::erase(observers_, client);
       return;
     }
@@ -446,9 +492,14 @@ class Server::Loop {
   int refusals_told_ = 0;
   ClientPtr client_;
   std::vector<ClientPtr> observers_;
+  std::deque<ClientPtr> line_;  // observers with something to be done; the first is next
+  asio::steady_timer turn_timer_{io_}, turn_of_line_{io_};
+  // Of a client's long requests, while the program hits breakpoints; of all observers together,
+  // then and while the client is served.
+  TimeShare client_share_{1}, observers_share_{4};
   std::array<char, read_size> input_;
   Peer* peer_ = nullptr;
-  std::chrono::steady_clock::time_point last_input_;
+  Clock::time_point last_input_;
   int ended_by_ = 0;
 };
 

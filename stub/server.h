@@ -27,6 +27,9 @@ class Peer {
   // Whether there is more to be done of what it has received: it has used its time for now. Then
   // receive() is called again, without bytes, after others had their turn.
   virtual bool has_more() const { return false; }
+  // Whether it wants to be given what its client has sent meanwhile. receive() is then called with
+  // it, or without bytes where there are none.
+  virtual bool has_room() const { return !has_more(); }
   // SIGCHLD was seen: some child has changed state. Many changes may come as one call.
   virtual void on_child_event() = 0;
   // The connection is over, by the client's doing or ours.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <csignal>
+#include <utility>
 #include <variant>
 
 #include "protocol/framing.h"
@@ -81,14 +82,50 @@ void Session::work_off_input() {
                                           : Clock::now() + *settings_.turn;
   std::string_view input = connection_.input;
   threads_touched_ = false;
+  take_interrupts(input);
   while (next_ == Next::go_on && connection_.output.size() < much_output) {
-    auto event = connection_.deframer.next(input);
-    if (!event) break;
-    on_frame(std::move(*event));
+    if (connection_.work) {
+      advance_work();
+    } else {
+      auto event = next_frame(input);
+      if (!event) break;
+      on_frame(std::move(*event));
+    }
     if (Clock::now() >= end) break;
   }
   connection_.input.erase(0, connection_.input.size() - input.size());
   if (threads_touched_) on_child_event();
+}
+
+std::optional<rsp::FrameEvent> Session::next_frame(std::string_view& input) {
+  if (connection_.next_frame) return std::exchange(connection_.next_frame, std::nullopt);
+  return connection_.deframer.next(input);
+}
+
+// A ^C does not wait for a long request that it follows. Behind another packet it does: it may be
+// about the resume that is asked for there.
+void Session::take_interrupts(std::string_view& input) {
+  while (connection_.work && !connection_.next_frame) {
+    auto event = connection_.deframer.next(input);
+    if (!event) return;
+    if (std::holds_alternative<rsp::ReceivedInterrupt>(*event))
+      on_frame(std::move(*event));
+    else
+      connection_.next_frame = std::move(event);
+  }
+}
+
+Reply Session::work_on(Work<Reply> work) {
+  connection_.work = std::move(work);
+  return std::nullopt;
+}
+
+void Session::advance_work() {
+  const auto done = connection_.work->step();
+  if (!done) return;
+  connection_.work.reset();
+  if (*done) send(**done);
+  if (!connection_.observes) threads_touched_ = true;
 }
 
 void Session::on_child_event() {

@@ -39,9 +39,11 @@
 #include "stub/launch.h"
 #include "stub/lldb_info.h"
 #include "stub/monitor.h"
+#include "stub/os_data.h"
 #include "stub/server.h"
 #include "stub/stop_notifications.h"
 #include "stub/tls.h"
+#include "stub/work.h"
 
 namespace stub {
 
@@ -60,7 +62,8 @@ struct SessionSettings {
   bool no_run = false;   // the client starts no programs; without `multi` it attaches to none
   bool observe = false;  // others may look on
   // So long requests are worked on before others have their turn: another client, SIGTERM, the
-  // program's threads. At least one is; without a limit all are.
+  // program's threads. At least one is, or one piece of one that takes long; without a limit all
+  // are.
   std::optional<std::chrono::milliseconds> turn;
   // How programs are started; the client edits it (QEnvironment..., QSetWorkingDir, vRun).
   LaunchSpec launch;
@@ -75,6 +78,8 @@ struct SessionSettings {
 struct AwaitedProcess {
   std::string name;
   std::set<Pid> known;
+  std::optional<Work<std::optional<Pid>>> look;  // through all processes, under way
+  std::chrono::steady_clock::time_point next_look{};
 };
 
 class Session : public Peer {
@@ -86,6 +91,7 @@ class Session : public Peer {
   void connected() override;
   void receive(std::span<const std::byte> bytes) override;
   bool has_more() const override { return connection_.has_more(); }
+  bool has_room() const override { return connection_.has_room(); }
   void on_child_event() override;
   void disconnected() override;
   void take_output(std::string& into) override;
@@ -105,8 +111,9 @@ class Session : public Peer {
   // What the client negotiated and selected; over with the connection.
   struct Connection {
     std::string output;
-    std::string input;            // received and not looked at yet: too much at once
-    std::string last_frame;       // for a client that asks for it again with `-`
+    std::string input;                          // received and not looked at yet: too much at once
+    std::optional<rsp::FrameEvent> next_frame;  // taken off the input: behind the work
+    std::string last_frame;                     // for a client that asks for it again with `-`
     std::size_t unsent = 0;       // bytes that the server held for it when it took the last
     std::size_t output_lost = 0;  // bytes of breakpoint commands' output not yet told to be lost
     rsp::Deframer deframer{packet_size};
@@ -147,13 +154,21 @@ class Session : public Peer {
     std::array<std::string, 3> streams;  // QSetSTDIN, ...OUT, ...ERR: see LaunchSpec
     bool detach_on_error = false;        // QSetDetachOnError
     std::optional<AwaitedProcess> awaited;
+    std::optional<Work<Reply>> work;  // on the request that is to be answered next
 
-    bool has_more() const { return !input.empty(); }
+    bool has_more() const { return work || next_frame || !input.empty(); }
+    // For the ^C of one whose request is worked on, and for the news that it has gone.
+    bool has_room() const { return work ? input.size() < packet_size : !has_more(); }
   };
 
   // ---- session.cc: bytes, packets, replies -----------------------------------------------------
   void work_off_input();
+  std::optional<rsp::FrameEvent> next_frame(std::string_view& input);
+  void take_interrupts(std::string_view& input);
   void on_frame(rsp::FrameEvent event);
+  // The reply comes when the work is done, and before anything else is replied to.
+  Reply work_on(Work<Reply> work);
+  void advance_work();
   void on_packet(std::string_view payload);
   Reply answer(std::string_view payload);
   void take_features(const rsp::QuerySupported& request);
@@ -241,6 +256,9 @@ class Session : public Peer {
   Reply on(const rsp::SearchMemory&);
   Reply on(const rsp::ChecksumMemory&);
   Reply on(const rsp::QueryMemoryRegion&);
+  Work<Reply> search(rsp::SearchMemory request);
+  Work<Reply> checksum(rsp::ChecksumMemory request);
+  Work<Reply> memory_region(Address address);
   // session_points.cc
   Reply on(const rsp::InsertPoint&);
   Reply on(const rsp::RemovePoint&);
@@ -300,15 +318,21 @@ class Session : public Peer {
   Reply refuse(const Error& error);  // to start or to attach to a program
   Result<void> may_attach() const;
   Reply attach(Pid pid);
+  Work<Reply> attach_by_name(rsp::AttachByName request);
+  Reply await_process(const std::string& name);
+  Work<std::optional<Pid>> find_awaited();
   void look_for_awaited();
   // session_xfer.cc
   Reply on(const rsp::TransferRead&);
   Reply on(const rsp::TransferWrite&);
   Reply on(const rsp::QueryShlibInfoAddress&);
-  Result<std::string> document(const rsp::TransferRead& request);
-  Result<std::string> threads_list();
+  Work<Reply> make_document(rsp::TransferRead request, std::string key);
+  Work<Result<std::string>> document(rsp::TransferRead request);
+  Result<std::string> small_document(const rsp::TransferRead& request);
+  Work<std::string> threads_list();
+  ThreadEntry thread_entry(Pid pid, Tid tid);
   std::vector<std::byte> handle_of(Pid pid, Tid tid);
-  Result<std::string> libraries(std::string_view annex);
+  Work<Result<std::string>> libraries(std::string annex);
   // session_file.cc
   Reply on(const rsp::FileOpen&);
   Reply on(const rsp::FileClose&);
@@ -324,6 +348,7 @@ class Session : public Peer {
   Reply on(const rsp::FileExists&);
   Reply on(const rsp::FileMd5&);
   Reply on(const rsp::FileSymlink&);
+  Work<Reply> digest(std::string path);
   // session_lldb.cc
   Reply on(const rsp::QueryThreadStop&);
   Reply on(const rsp::QueryThreadsInfo&);
@@ -337,6 +362,9 @@ class Session : public Peer {
   Reply on(const rsp::QueryGroupName&);
   Reply on(const rsp::QueryLoadedLibraries&);
   Reply on(const rsp::QueryModuleInfo&);
+  Work<Reply> threads_info();
+  Work<Reply> first_processes(rsp::FirstProcesses request);
+  Work<Reply> next_process();
   ThreadInfo thread_info(Tid tid);
 
   Engine& engine_;

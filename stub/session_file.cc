@@ -1,6 +1,8 @@
 // Host I/O: the vFile packets. HostIo does the work, the text is here.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "protocol/framing.h"
 #include "protocol/hex.h"
 #include "protocol/replies.h"
@@ -83,9 +85,11 @@ Reply Session::on(const rsp::FileExists& request) {
   return connection_.files->exists(request.path) ? "F,1" : "F,0";
 }
 
-Reply Session::on(const rsp::FileMd5& request) {
-  const auto sum = connection_.files->md5(request.path);
-  return sum ? fmt::format("F,{:016x}{:016x}", (*sum)[0], (*sum)[1]) : "F,x";
+Reply Session::on(const rsp::FileMd5& request) { return work_on(digest(request.path)); }
+
+Work<Reply> Session::digest(std::string path) {
+  const auto sum = co_await connection_.files->md5(std::move(path));
+  co_return sum ? fmt::format("F,{:016x}{:016x}", (*sum)[0], (*sum)[1]) : "F,x";
 }
 
 Reply Session::on(const rsp::FileSymlink& request) {

@@ -88,12 +88,18 @@ ThreadInfo Session::thread_info(Tid tid) {
   return info;
 }
 
-Reply Session::on(const rsp::QueryThreadsInfo&) {
+Reply Session::on(const rsp::QueryThreadsInfo&) { return work_on(threads_info()); }
+
+Work<Reply> Session::threads_info() {
   const auto pid = current_process();
-  if (!pid) return error_reply(pid.error());
+  if (!pid) co_return error_reply(pid.error());
   std::vector<ThreadInfo> threads;
-  for (const Tid tid : engine_.threads(*pid)) threads.push_back(thread_info(tid));
-  return rsp::escaped(threads_info_json(threads));
+  for (const Tid tid : engine_.threads(*pid)) {
+    if (engine_.find(tid) == nullptr) continue;  // it ended meanwhile
+    threads.push_back(thread_info(tid));
+    co_await Pause{};
+  }
+  co_return rsp::escaped(threads_info_json(threads));
 }
 
 Reply Session::on(const rsp::QueryThreadExtendedInfo&) { return ""; }
@@ -117,22 +123,27 @@ Reply Session::on(const rsp::QueryProcessInfoOf& request) {
   return info ? process_list_text(*info) : error_reply(info.error());
 }
 
-Reply Session::on(const rsp::FirstProcesses& request) {
+Reply Session::on(const rsp::FirstProcesses& request) { return work_on(first_processes(request)); }
+Reply Session::on(const rsp::NextProcesses&) { return work_on(next_process()); }
+
+Work<Reply> Session::first_processes(rsp::FirstProcesses request) {
   connection_.listed_processes.clear();
-  for (const Pid pid : proc_fs::processes()) {
-    const auto info = read_process_info(pid);
-    if (info && passes(*info, request.filters)) connection_.listed_processes.push_back(pid);
+  for (auto entries = proc_fs::process_entries(); const auto pid = entries.next();) {
+    const auto info = read_process_info(Pid{*pid});
+    if (info && passes(*info, request.filters)) connection_.listed_processes.push_back(Pid{*pid});
+    co_await Pause{};
   }
-  return on(rsp::NextProcesses{});
+  co_return co_await next_process();
 }
 
-Reply Session::on(const rsp::NextProcesses&) {
+Work<Reply> Session::next_process() {
   while (!connection_.listed_processes.empty()) {
     const Pid pid = connection_.listed_processes.front();
     connection_.listed_processes.pop_front();
-    if (const auto info = read_process_info(pid)) return process_list_text(*info);
+    if (const auto info = read_process_info(pid)) co_return process_list_text(*info);
+    co_await Pause{};
   }
-  return error_reply({Errc::no_process, 0, "No more processes"});
+  co_return error_reply({Errc::no_process, 0, "No more processes"});
 }
 
 Reply Session::on(const rsp::QueryUserName& request) { return rsp::to_hex(user_name(request.id)); }

@@ -2,6 +2,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -71,32 +73,54 @@ Reply Session::on(const rsp::FreeMemory& request) {
   return reply_to(engine_.free_memory(*pid, Address(request.address)));
 }
 
-Reply Session::on(const rsp::SearchMemory& request) {
+Reply Session::on(const rsp::SearchMemory& request) { return work_on(search(request)); }
+
+Work<Reply> Session::search(rsp::SearchMemory request) {
   const auto pid = current_process();
-  if (!pid) return error_reply(pid.error());
+  if (!pid) co_return error_reply(pid.error());
   EngineMemory memory(engine_, *pid);
-  const auto found =
-      search_memory(memory, Address(request.address), request.length, request.pattern);
-  if (!found) return error_reply(found.error());
-  return *found ? fmt::format("1,{:x}", (*found)->value()) : "0";
+  const auto found = co_await search_memory(memory, Address(request.address), request.length,
+                                            std::move(request.pattern));
+  if (!found) co_return error_reply(found.error());
+  co_return *found ? fmt::format("1,{:x}", (*found)->value()) : "0";
 }
 
-Reply Session::on(const rsp::ChecksumMemory& request) {
+Reply Session::on(const rsp::ChecksumMemory& request) { return work_on(checksum(request)); }
+
+Work<Reply> Session::checksum(rsp::ChecksumMemory request) {
   const auto pid = current_process();
-  if (!pid) return error_reply(pid.error());
+  if (!pid) co_return error_reply(pid.error());
   EngineMemory memory(engine_, *pid);
-  const auto crc = memory_crc32(memory, Address(request.address), request.length);
-  if (!crc) return error_reply(crc.error());
-  return fmt::format("C{:x}", *crc);
+  const auto crc = co_await memory_crc32(memory, Address(request.address), request.length);
+  if (!crc) co_return error_reply(crc.error());
+  co_return fmt::format("C{:x}", *crc);
 }
 
 Reply Session::on(const rsp::QueryMemoryRegion& request) {
   if (!request.address) return std::string(rsp::ok_reply);
+  return work_on(memory_region(Address(*request.address)));
+}
+
+// The first mapping that ends behind the address tells all; there may be a hundred thousand before
+// it.
+Work<Reply> Session::memory_region(Address address) {
   const auto pid = current_process();
-  if (!pid) return error_reply(pid.error());
-  const auto mappings = proc_fs::maps(*pid);
-  if (!mappings) return error_reply(mappings.error());
-  return memory_region_text(*mappings, Address(*request.address));
+  if (!pid) co_return error_reply(pid.error());
+  proc_fs::LineReader lines(proc_fs::memory_file(*pid, "maps"));
+  std::vector<Mapping> found;
+  bool any = false;
+  while (found.empty() && lines.read_on()) {
+    any = true;
+    while (const auto line = lines.next()) {
+      auto mapping = proc_fs::parse_mapping(*line);
+      if (!mapping || mapping->end <= address) continue;
+      found.push_back(std::move(*mapping));
+      break;
+    }
+    co_await Pause{};
+  }
+  if (!any) co_return error_reply({Errc::thread_gone, ESRCH, "The process has no memory"});
+  co_return memory_region_text(found, address);
 }
 
 }  // namespace stub

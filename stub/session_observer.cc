@@ -43,8 +43,8 @@ constexpr bool only_looks = rsp::is_one_of<
     rsp::FileReadLink, rsp::FileSetFilesystem, rsp::FileSize, rsp::FileMode, rsp::FileExists,
     rsp::FileMd5>;
 
-// Bytes of memory to search and of files to digest for one packet: the other client waits
-// meanwhile.
+// Bytes of memory to search and of files to digest for one packet. It is done in turns that take no
+// more than a share of the time (time_share.h), and it is not to last for ever.
 constexpr std::uint64_t most_worked_through = 16u << 20;
 
 // Features of the packets that are not in that list.
@@ -89,8 +89,9 @@ class Session::Observer final : public Peer {
     in_place([&] { session_.work_off_input(); });
   }
   bool has_more() const override { return own_.has_more(); }
+  bool has_room() const override { return own_.has_room(); }
   void on_child_event() override {}
-  void disconnected() override {}
+  void disconnected() override { own_ = Connection{}; }
   void take_output(std::string& into) override {
     in_place([&] { session_.take_output(into); });
   }

@@ -1,4 +1,5 @@
 // Starting programs, taking over processes.
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -24,11 +25,13 @@ bool is_called(Pid pid, const std::string& name) {
 }
 
 // The process that a user means by a name: the newest that is called so.
-std::optional<Pid> find_by_name(const std::string& name) {
+Work<std::optional<Pid>> find_by_name(std::string name) {
   std::optional<Pid> found;
-  for (const Pid pid : proc_fs::processes())
-    if (is_called(pid, name)) found = pid;
-  return found;
+  for (auto entries = proc_fs::process_entries(); const auto pid = entries.next();) {
+    if (is_called(Pid{*pid}, name)) found = Pid{*pid};
+    co_await Pause{};
+  }
+  co_return found;
 }
 
 // `~` and `~/...` are the home directory of whoever runs the daemon, as in a shell.
@@ -127,32 +130,58 @@ Reply Session::on(const rsp::Attach& request) {
   return attach(Pid{static_cast<pid_t>(request.pid)});
 }
 
-// The reply to a wait comes when the process does. Nothing announces it (short of the privileges
-// that the kernel's process events need), so /proc is looked at again and again, new entries only.
 Reply Session::on(const rsp::AttachByName& request) {
   if (connection_.awaiting_stop || connection_.awaited)
     return error_reply({Errc::refused, 0, "The program is running"});
   if (const auto allowed = may_attach(); !allowed) return refuse(allowed.error());
-  if (request.when != rsp::AttachWhen::wait) {
-    if (const auto pid = find_by_name(request.name)) return attach(*pid);
-    if (request.when == rsp::AttachWhen::now)
-      return error_reply({Errc::no_process, 0, "No process of that name"}, true);
-  }
+  if (request.when == rsp::AttachWhen::wait) return await_process(request.name);
+  return work_on(attach_by_name(request));
+}
+
+Work<Reply> Session::attach_by_name(rsp::AttachByName request) {
+  const auto pid = co_await find_by_name(request.name);
+  if (pid) co_return attach(*pid);
+  if (request.when == rsp::AttachWhen::now_or_wait) co_return await_process(request.name);
+  co_return error_reply({Errc::no_process, 0, "No process of that name"}, true);
+}
+
+// The reply to a wait comes when the process does. Nothing announces it (short of the privileges
+// that the kernel's process events need), so /proc is looked at again and again, new entries only.
+Reply Session::await_process(const std::string& name) {
   const auto present = proc_fs::processes();
-  connection_.awaited = AwaitedProcess{request.name, {present.begin(), present.end()}};
+  connection_.awaited = AwaitedProcess{name, {present.begin(), present.end()}, {}, {}};
   return std::nullopt;
 }
 
 Reply Session::on(const rsp::QueryAttachOrWait&) { return std::string(rsp::ok_reply); }
 
-void Session::look_for_awaited() {
-  for (const Pid pid : proc_fs::processes()) {
-    if (connection_.awaited->known.contains(pid) || !is_called(pid, connection_.awaited->name))
-      continue;
-    connection_.awaited.reset();
-    if (const Reply reply = attach(pid)) send(*reply);
-    return;
+Work<std::optional<Pid>> Session::find_awaited() {
+  const std::string name = connection_.awaited->name;
+  for (auto entries = proc_fs::process_entries(); const auto pid = entries.next();) {
+    if (!connection_.awaited->known.contains(Pid{*pid}) && is_called(Pid{*pid}, name))
+      co_return Pid{*pid};
+    co_await Pause{};
   }
+  co_return std::nullopt;
+}
+
+// A piece of the look now and the next one later: threads may hit breakpoints all the time, and
+// each hit comes by here.
+void Session::look_for_awaited() {
+  using Clock = std::chrono::steady_clock;
+  AwaitedProcess& awaited = *connection_.awaited;
+  const auto began = Clock::now();
+  if (began < awaited.next_look) return;
+  if (!awaited.look) awaited.look = find_awaited();
+  auto found = awaited.look->step();
+  while (!found && (!settings_.turn || Clock::now() - began < *settings_.turn / 4))
+    found = awaited.look->step();
+  awaited.next_look = Clock::now() + settings_.turn.value_or(std::chrono::milliseconds(0)) / 2;
+  if (!found) return;
+  awaited.look.reset();
+  if (!*found) return;
+  connection_.awaited.reset();
+  if (const Reply reply = attach(**found)) send(*reply);
 }
 
 Reply Session::on(const rsp::QueryAttached& request) {

@@ -5,6 +5,9 @@
 #include <fmt/format.h>
 #include <array>
 #include <bit>
+#include <map>
+#include <utility>
+#include <vector>
 
 #include "protocol/cursor.h"
 #include "protocol/hex.h"
@@ -54,18 +57,28 @@ tl::unexpected<Error> bad_annex() { return fail(Errc::refused, "No such annex");
 // other, and is made for each.
 Reply Session::on(const rsp::TransferRead& request) {
   const std::string key = request.object + ":" + request.annex;
-  if (request.offset == 0 || key != connection_.document_key || request.object == "siginfo") {
-    auto made = document(request);
-    if (!made) return error_reply(made.error());
-    connection_.document = std::move(*made);
-    connection_.document_key = key;
-  }
+  if (request.offset == 0 || key != connection_.document_key || request.object == "siginfo")
+    return work_on(make_document(request, key));
   return rsp::transfer_chunk(connection_.document, request.offset, request.length, packet_size);
 }
 
-Result<std::string> Session::document(const rsp::TransferRead& request) {
+Work<Reply> Session::make_document(rsp::TransferRead request, std::string key) {
+  Result<std::string> made = co_await document(request);
+  if (!made) co_return error_reply(made.error());
+  connection_.document = std::move(*made);
+  connection_.document_key = std::move(key);
+  co_return rsp::transfer_chunk(connection_.document, request.offset, request.length, packet_size);
+}
+
+Work<Result<std::string>> Session::document(rsp::TransferRead request) {
+  if (request.object == "osdata") co_return co_await os_data(request.annex);
+  if (request.object == "threads" && request.annex.empty()) co_return co_await threads_list();
+  if (request.object == "libraries-svr4") co_return co_await libraries(request.annex);
+  co_return small_document(request);
+}
+
+Result<std::string> Session::small_document(const rsp::TransferRead& request) {
   const std::string& object = request.object;
-  if (object == "osdata") return os_data(request.annex);
   const auto pid = current_process();
   if (object == "features") {
     // Without a process no architecture is known: a guess would overrule the user's `set
@@ -82,12 +95,9 @@ Result<std::string> Session::document(const rsp::TransferRead& request) {
     if (!in.at_end() && (!in.hex(named) || !in.at_end())) return bad_annex();
     return proc_fs::executable(Pid{named});
   }
-  const bool known =
-      object == "auxv" || object == "threads" || object == "siginfo" || object == "libraries-svr4";
-  if (!known) return fail(Errc::unsupported);
-  if (object == "threads") return request.annex.empty() ? threads_list() : bad_annex();
+  if (object == "threads") return bad_annex();
+  if (object != "auxv" && object != "siginfo") return fail(Errc::unsupported);
   if (!pid) return tl::unexpected(pid.error());
-  if (object == "libraries-svr4") return libraries(request.annex);
   if (!request.annex.empty()) return bad_annex();
   if (object == "auxv")
     return proc_fs::auxv(*pid).map([](const auto& auxv) { return as_text(auxv); });
@@ -99,38 +109,62 @@ Result<std::string> Session::document(const rsp::TransferRead& request) {
 // A running thread's handle is the one it had at its last stop.
 std::vector<std::byte> Session::handle_of(Pid pid, Tid tid) {
   const auto file = engine_.read_registers(tid, {});
-  if (!file) return std::move(thread_handles_[tid]);
+  if (!file) {
+    const auto known = thread_handles_.find(tid);
+    return known != thread_handles_.end() ? known->second : std::vector<std::byte>();
+  }
   EngineMemory memory(engine_, pid);
   return thread_handle(file->general, memory);
 }
 
-Result<std::string> Session::threads_list() {
-  std::map<Tid, std::vector<std::byte>> handles;
-  std::vector<ThreadEntry> entries;
-  for (const Pid pid : engine_.processes()) {
-    for (const Tid tid : engine_.threads(pid)) {
-      ThreadEntry entry{.id = id_of(pid, tid), .core = {}, .name = {}};
-      if (auto stat = proc_fs::stat(pid, tid)) {
-        entry.core = stat->processor;
-        entry.name = std::move(stat->comm);
-      }
-      entry.handle = handles[tid] = handle_of(pid, tid);
-      entries.push_back(std::move(entry));
-    }
+ThreadEntry Session::thread_entry(Pid pid, Tid tid) {
+  ThreadEntry entry{.id = id_of(pid, tid), .core = {}, .name = {}, .handle = {}};
+  if (auto stat = proc_fs::stat(pid, tid)) {
+    entry.core = stat->processor;
+    entry.name = std::move(stat->comm);
   }
-  thread_handles_ = std::move(handles);
-  return threads_document(entries);
+  entry.handle = handle_of(pid, tid);
+  return entry;
 }
 
-Result<std::string> Session::libraries(std::string_view annex) {
+// All threads that there are when the list is sent, and no other: gdb takes one that is missing for
+// one that has exited. So those that were created meanwhile are added at the end.
+Work<std::string> Session::threads_list() {
+  std::vector<std::pair<Pid, Tid>> present;
+  const auto look = [&] {
+    present.clear();
+    for (const Pid pid : engine_.processes())
+      for (const Tid tid : engine_.threads(pid)) present.emplace_back(pid, tid);
+  };
+  std::map<Tid, ThreadEntry> known;
+  look();
+  for (const auto& [pid, tid] : present) {
+    known.emplace(tid, thread_entry(pid, tid));
+    co_await Pause{};
+  }
+  look();
+  std::vector<ThreadEntry> entries;
+  std::map<Tid, std::vector<std::byte>> handles;
+  for (const auto& [pid, tid] : present) {
+    const auto entry = known.find(tid);
+    entries.push_back(entry != known.end() ? std::move(entry->second) : thread_entry(pid, tid));
+    handles[tid] = entries.back().handle;
+  }
+  thread_handles_ = std::move(handles);
+  co_return threads_document(entries);
+}
+
+Work<Result<std::string>> Session::libraries(std::string annex) {
+  const auto pid = current_process();
+  if (!pid) co_return tl::unexpected(pid.error());
   const auto where = parse_libraries_annex(annex);
-  if (!where) return tl::unexpected(where.error());
-  const Pid pid = *current_process();
-  EngineMemory memory(engine_, pid);
-  const auto facts = program_facts(pid);
-  if (!facts) return tl::unexpected(facts.error());
+  if (!where) co_return tl::unexpected(where.error());
+  EngineMemory memory(engine_, *pid);
+  const auto facts = program_facts(*pid);
+  if (!facts) co_return tl::unexpected(facts.error());
   const auto main = connection_.lldb ? MainLinkMap::left_out : MainLinkMap::named;
-  return libraries_svr4(facts->image(memory), *where, main);
+  const ProgramImage image = facts->image(memory);
+  co_return co_await libraries_svr4(image, *where, main);
 }
 
 Reply Session::on(const rsp::QueryShlibInfoAddress&) {

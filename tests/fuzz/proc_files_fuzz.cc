@@ -74,7 +74,7 @@ void check_libraries(std::span<const std::uint8_t> content, std::size_t word_siz
   const stub::ProgramImage program{memory, auxv, word_size};
   stub::shlib_info_address(program);
   for (stub::LibrariesAnnex annex : {stub::LibrariesAnnex{}, {8, 0, 0}, {16, 8, 1}}) {
-    const auto document = stub::libraries_svr4(program, annex);
+    const auto document = finish(stub::libraries_svr4(program, annex));
     if (!document) continue;
     FUZZ_CHECK(document->size() < 32u << 20);
     FUZZ_CHECK(is_well_formed(*document));

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include "tests/catch.h"
 
@@ -151,8 +153,9 @@ TEST_CASE("whatever is opened, some descriptors are left") {
 TEST_CASE("no more of a file is digested than was said") {
   TemporaryDirectory dir;
   write_file(dir / "f", std::string(100'000, 'x'));
-  CHECK(HostIo(HostIoPolicy::read, 100'000).md5(dir / "f").has_value());
-  CHECK(error_of(HostIo(HostIoPolicy::read, 99'999).md5(dir / "f")) == EFBIG);
+  const HostIo enough(HostIoPolicy::read, 100'000), less(HostIoPolicy::read, 99'999);
+  CHECK(finish(enough.md5(dir / "f")).has_value());
+  CHECK(error_of(finish(less.md5(dir / "f"))) == EFBIG);
 }
 
 TEST_CASE("a read at a new place is small, those that go on from there are not") {
@@ -247,9 +250,35 @@ TEST_CASE("md5 as LLDB prints it") {
   TemporaryDirectory dir;
   HostIo io(HostIoPolicy::read);
   write_file(dir / "f", "hello world");
-  CHECK(io.md5(dir / "f") == std::array<std::uint64_t, 2>{0xd0ee1ee0bb3bb65e, 0xc3cd5a8fbb22cb93});
-  CHECK(error_of(io.md5(dir / "none")) == ENOENT);
-  CHECK(error_of(io.md5("/dev/zero")) == EFBIG);
+  CHECK(finish(io.md5(dir / "f")) == HostIo::Digest{0xd0ee1ee0bb3bb65e, 0xc3cd5a8fbb22cb93});
+  CHECK(error_of(finish(io.md5(dir / "none"))) == ENOENT);
+}
+
+TEST_CASE("only regular files have a digest: others need not end, and opening one may wait") {
+  TemporaryDirectory dir;
+  const HostIo io(HostIoPolicy::read);
+  REQUIRE(::mkfifo((dir / "fifo").c_str(), 0600) == 0);
+  fs::create_symlink("/dev/zero", dir / "link");
+  for (const std::string& path :
+       {std::string("/dev/zero"), dir / "link", dir / "fifo", dir.path().string()}) {
+    CAPTURE(path);
+    CHECK(error_of(finish(io.md5(path))) == EINVAL);
+  }
+}
+
+TEST_CASE("a large file is digested in pieces, as it was when the first was read") {
+  TemporaryDirectory dir;
+  HostIo io(HostIoPolicy::read);
+  write_file(dir / "f", std::string(1u << 20, 'x'));
+  auto work = io.md5(dir / "f");
+  int steps = 0;
+  std::optional<stub::Result<HostIo::Digest>> digest;
+  for (; !digest; ++steps) {
+    digest = work.step();
+    if (steps == 0) fs::remove(dir / "f");
+  }
+  CHECK(steps > 8);
+  CHECK(digest->value() == HostIo::Digest{0x5949d00272f861b5, 0x105bcf05ee8875e3});
 }
 
 TEST_CASE("policies") {
@@ -274,7 +303,7 @@ TEST_CASE("policies") {
     CHECK(error_of(io.stat(dir / "f")) == EPERM);
     CHECK(error_of(io.lstat(dir / "f")) == EPERM);
     CHECK(error_of(io.readlink(dir / "f")) == EPERM);
-    CHECK(error_of(io.md5(dir / "f")) == EPERM);
+    CHECK(error_of(finish(io.md5(dir / "f"))) == EPERM);
     CHECK(error_of(io.set_filesystem(Pid{1})) == EPERM);
     CHECK_FALSE(io.exists(dir / "f"));
   }

@@ -125,17 +125,17 @@ TEST_CASE("the link map of a program, 64 and 32 bits") {
     const std::string all = library("linux-vdso.so.1", "0x31000", "0x20000") +
                             library("/lib/a&lt;b&gt;.so", "0x32000", "0x20000") +
                             library("/lib/other.so", "0x34000", "0x21000");
-    CHECK(libraries_svr4(p.image(), {}) ==
+    CHECK(finish(libraries_svr4(p.image(), {})) ==
           R"(<library-list-svr4 version="1.0" main-lm="0x30000">)" + all + "</library-list-svr4>");
-    CHECK(libraries_svr4(p.image(), {}, MainLinkMap::left_out) ==
+    CHECK(finish(libraries_svr4(p.image(), {}, MainLinkMap::left_out)) ==
           R"(<library-list-svr4 version="1.0">)" + all + "</library-list-svr4>");
 
     // From a link map on; lmid is echoed.
-    CHECK(libraries_svr4(p.image(), {0x32000, 0x31000, 0x77}) ==
+    CHECK(finish(libraries_svr4(p.image(), {0x32000, 0x31000, 0x77})) ==
           R"(<library-list-svr4 version="1.0">)" +
               library("/lib/a&lt;b&gt;.so", "0x32000", "0x77") + "</library-list-svr4>");
-    CHECK(libraries_svr4(p.image(), {0x32000, 0, 0}) == empty_list);  // l_prev differs
-    CHECK(libraries_svr4(p.image(), {1, 0, 0}) == empty_list);        // no such memory
+    CHECK(finish(libraries_svr4(p.image(), {0x32000, 0, 0})) == empty_list);  // l_prev differs
+    CHECK(finish(libraries_svr4(p.image(), {1, 0, 0})) == empty_list);        // no such memory
   }
 }
 
@@ -143,17 +143,17 @@ TEST_CASE("programs without a link map") {
   Program p(8);
   SECTION("the dynamic linker has not run") {
     p.memory.put_words(0x11000, 8, {DT_DEBUG, 0, DT_NULL, 0});
-    CHECK(libraries_svr4(p.image(), {}) == empty_list);
+    CHECK(finish(libraries_svr4(p.image(), {})) == empty_list);
   }
   SECTION("r_debug is not filled in yet") {
     p.r_debug(0x20000, 0, 0x30000);
-    CHECK(libraries_svr4(p.image(), {}) == empty_list);
+    CHECK(finish(libraries_svr4(p.image(), {})) == empty_list);
   }
-  SECTION("r_debug cannot be read") { CHECK(libraries_svr4(p.image(), {}) == empty_list); }
+  SECTION("r_debug cannot be read") { CHECK(finish(libraries_svr4(p.image(), {})) == empty_list); }
   SECTION("no DT_DEBUG") {
     p.memory.put_words(0x11000, 8, {DT_NEEDED, 1, DT_NULL, 0});
     CHECK_FALSE(shlib_info_address(p.image()));
-    CHECK_FALSE(libraries_svr4(p.image(), {}));
+    CHECK_FALSE(finish(libraries_svr4(p.image(), {})));
   }
   SECTION("no auxiliary vector, a cut one, an absurd one") {
     p.auxv.resize(17);
@@ -174,7 +174,7 @@ TEST_CASE("hostile link maps end") {
   Program p(8);
   p.r_debug(0x20000, 2, 0x30000);
   p.link_map(0x30000, "", 0x31000, 0);
-  auto text = [&] { return libraries_svr4(p.image(), {}).value(); };
+  auto text = [&] { return finish(libraries_svr4(p.image(), {})).value(); };
   SECTION("a cycle") {
     p.link_map(0x31000, "a", 0x32000, 0x30000);
     p.link_map(0x32000, "b", 0x31000, 0x31000);
@@ -183,11 +183,11 @@ TEST_CASE("hostile link maps end") {
   SECTION("an entry that is its own neighbour") {
     p.link_map(0x31000, "a", 0x31000, 0x31000);
     CHECK(text().size() < 1000);
-    CHECK(libraries_svr4(p.image(), {0x31000, 0x31000, 0}).value().size() < (17u << 20));
+    CHECK(finish(libraries_svr4(p.image(), {0x31000, 0x31000, 0})).value().size() < (17u << 20));
   }
   SECTION("a nameless entry that is its own neighbour") {
     p.link_map(0x31000, "", 0x31000, 0x31000);
-    CHECK(libraries_svr4(p.image(), {0x31000, 0x31000, 0}) == empty_list);
+    CHECK(finish(libraries_svr4(p.image(), {0x31000, 0x31000, 0})) == empty_list);
   }
   SECTION("garbage pointers") {
     p.memory.put_words(0x31000, 8, {1, UINT64_MAX - 3, 2, UINT64_MAX, 0x30000});
@@ -224,7 +224,7 @@ TEST_CASE("this process") {
   REQUIRE(location);
   const auto* map = ::_r_debug.r_map;
   CHECK(stub::read_value<std::uint64_t>(memory, *location).value_or(0) != 0);
-  const std::string text = libraries_svr4(image, {}).value();
+  const std::string text = finish(libraries_svr4(image, {})).value();
   CHECK(text.find("libc.so.6") != std::string::npos);
   for (map = map->l_next; map != nullptr; map = map->l_next) {
     CHECK(text.find(std::string("name=\"") + map->l_name + '"') != std::string::npos);

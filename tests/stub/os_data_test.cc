@@ -22,7 +22,7 @@ const std::string own_pid = std::to_string(::getpid());
 }  // namespace
 
 TEST_CASE("the list of types, each of which is a table") {
-  const std::string types = stub::os_data("");
+  const std::string types = finish(stub::os_data(""));
   CHECK(
       types.starts_with("<osdata type=\"types\">\n<item><column name=\"Type\">cpus</column>"
                         "<column name=\"Description\">Listing of all cpus/cores on the system"
@@ -43,26 +43,27 @@ TEST_CASE("the list of types, each of which is a table") {
   for (auto [annex, type] : rows) {
     CAPTURE(annex);
     CHECK(contains(types, column("Type", annex)));
-    const std::string document = stub::os_data(annex);
+    const std::string document = finish(stub::os_data(annex));
     CHECK(document.starts_with("<osdata type=\"" + std::string(type) + "\">\n"));
     CHECK(document.ends_with("</osdata>\n"));
   }
-  CHECK(stub::os_data("bogus").empty());
+  CHECK(finish(stub::os_data("bogus")).empty());
 }
 
 TEST_CASE("this process in the tables of processes") {
   const std::string command = stub::proc_fs::comm(stub::Tid{::getpid()}).value();
-  CHECK(contains(stub::os_data("processes"), column("pid", own_pid) +
-                                                 column("user", stub::user_name(::geteuid())) +
-                                                 "<column name=\"command\">"));
-  CHECK(contains(stub::os_data("procgroups"),
+  CHECK(contains(finish(stub::os_data("processes")),
+                 column("pid", own_pid) + column("user", stub::user_name(::geteuid())) +
+                     "<column name=\"command\">"));
+  CHECK(contains(finish(stub::os_data("procgroups")),
                  column("pgid", std::to_string(::getpgrp())) + "<column name=\"leader command\">"));
-  CHECK(contains(stub::os_data("files"), column("pid", own_pid) + column("command", command) +
-                                             column("file descriptor", "0")));
+  CHECK(contains(
+      finish(stub::os_data("files")),
+      column("pid", own_pid) + column("command", command) + column("file descriptor", "0")));
   std::string tid, table;
   std::thread([&] {
     tid = std::to_string(::gettid());
-    table = stub::os_data("threads");
+    table = finish(stub::os_data("threads"));
   }).join();
   CHECK(contains(table, column("pid", own_pid) + column("command", command) + column("tid", tid) +
                             "<column name=\"core\">"));
@@ -76,7 +77,7 @@ TEST_CASE("user and group names") {
 }
 
 TEST_CASE("threads document") {
-  const std::byte handle[] = {std::byte{0x40}, std::byte{0x07}, std::byte{0xff}};
+  const std::vector<std::byte> handle = {std::byte{0x40}, std::byte{0x07}, std::byte{0xff}};
   const std::vector<stub::ThreadEntry> threads = {
       {"p499d.499d", 0, "sleep"},
       {"p1.2", 17, "a<\"b\n", handle},

@@ -1,7 +1,10 @@
 #include "stub/os_tables.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <iterator>
+#include <string_view>
 
 #include "stub/os_data.h"
 #include "tests/catch.h"
@@ -16,6 +19,23 @@ std::string table(const std::string& type, const std::string& rows) {
   return "<osdata type=\"" + type + "\">\n" + rows + "</osdata>\n";
 }
 
+// The table as if its files, in their order, held these texts.
+std::string filled(const stub::LineTable& spec, auto... texts) {
+  stub::OsTable table(spec.type);
+  stub::IdNames names;
+  const std::string_view files[] = {texts...};
+  REQUIRE(std::size(files) == spec.files.size());
+  for (std::size_t n = 0; n < std::size(files); ++n) {
+    std::string_view rest = files[n];
+    for (bool heading = spec.files[n].headings; !rest.empty(); heading = false) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      if (!heading) spec.files[n].add(table, line, names);
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    }
+  }
+  return std::move(table).text();
+}
+
 // Times are shown in the machine's zone.
 void use_utc() {
   ::setenv("TZ", "UTC", 1);
@@ -28,7 +48,8 @@ TEST_CASE("System V IPC tables") {
   use_utc();
   const std::string time = "Sat Nov 21 02:51:40 2026\n";
   CHECK(
-      stub::shared_memory_table(
+      filled(
+          stub::shared_memory_table,
           "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  "
           "cgid      atime      dtime      ctime                   rss                  swap\n"
           "      4660          0   640                  5000 1073741823 1073741822      1     0    "
@@ -43,7 +64,8 @@ TEST_CASE("System V IPC tables") {
                 column("user", "root") + column("group", "root") + column("creator user", "root") +
                 column("creator group", "root") + column("last shmat() time", time) +
                 column("last shmdt() time", "") + column("last shmctl() time", time) + "</item>"));
-  CHECK(stub::semaphore_table(
+  CHECK(filled(
+            stub::semaphore_table,
             "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
             "-1412623820          7   600          3     0     0     0     0          0 "
             "1795229500\n") ==
@@ -53,10 +75,10 @@ TEST_CASE("System V IPC tables") {
                                 column("creator user", "root") + column("creator group", "root") +
                                 column("last semop() time", "") +
                                 column("last semctl() time", time) + "</item>"));
-  CHECK(stub::message_queue_table(
-            "       key      msqid perms ...\n"
-            "         0          1   666         10          1 1073741823     0 "
-            "    0     0     0     0 1795229500          0 1795229500\n") ==
+  CHECK(filled(stub::message_queue_table,
+               "       key      msqid perms ...\n"
+               "         0          1   666         10          1 1073741823     0 "
+               "    0     0     0     0 1795229500          0 1795229500\n") ==
         table("message queues",
               "<item>" + column("key", "0") + column("msqid", "1") + column("permissions", "666") +
                   column("num used bytes", "10") + column("num messages", "1") +
@@ -66,12 +88,12 @@ TEST_CASE("System V IPC tables") {
                   column("creator group", "root") + column("last msgsnd() time", time) +
                   column("last msgrcv() time", "") + column("last msgctl() time", time) +
                   "</item>"));
-  CHECK(stub::semaphore_table("") == table("semaphores", ""));
-  CHECK(stub::semaphore_table("heading\nshort line\n") == table("semaphores", ""));
+  CHECK(filled(stub::semaphore_table, "") == table("semaphores", ""));
+  CHECK(filled(stub::semaphore_table, "heading\nshort line\n") == table("semaphores", ""));
 }
 
 TEST_CASE("kernel modules") {
-  CHECK(stub::module_table("nfs 446464 0 lockd,grace Live 0xffffffffc0a00000\n") ==
+  CHECK(filled(stub::module_table, "nfs 446464 0 lockd,grace Live 0xffffffffc0a00000\n") ==
         table("modules", "<item>" + column("name", "nfs") + column("size", "446464") +
                              column("num uses", "0") + column("dependencies", "lockd,grace") +
                              column("status", "Live") + column("address", "0xffffffffc0a00000") +
@@ -79,12 +101,13 @@ TEST_CASE("kernel modules") {
 }
 
 TEST_CASE("processors") {
-  CHECK(stub::cpu_table("processor\t: 0\nvendor_id\t: A<B\npower management:\n\n"
-                        "processor\t: 1\nno colon here\n\n") ==
+  CHECK(filled(stub::cpu_table,
+               "processor\t: 0\nvendor_id\t: A<B\npower management:\n\n"
+               "processor\t: 1\nno colon here\n\n") ==
         table("cpus", "<item>" + column("processor", " 0\n") + column("vendor_id", " A&lt;B\n") +
                           column("power management", "\n") + "</item><item>" +
                           column("processor", " 1\n") + "</item>"));
-  CHECK(stub::cpu_table("") == table("cpus", ""));
+  CHECK(filled(stub::cpu_table, "") == table("cpus", ""));
 }
 
 TEST_CASE("sockets") {
@@ -105,7 +128,7 @@ TEST_CASE("sockets") {
            column("state", state) + column("user", user) + column("family", family) +
            column("protocol", protocol) + "</item>";
   };
-  CHECK(stub::socket_table({tcp, "", "", udp6}) ==
+  CHECK(filled(stub::socket_table, tcp, "", "", udp6) ==
         table("I sockets",
               row("127.0.0.1", "8080", "192.168.0.2", "49153", "ESTABLISHED", "root", "INET",
                   "STREAM") +

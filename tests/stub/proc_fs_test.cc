@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/catch.h"
 #include "tests/stub/zombie_leader.h"
@@ -158,6 +161,44 @@ TEST_CASE("a live process") {
   REQUIRE(args);
   CHECK_FALSE(args->empty());
   CHECK(std::ranges::count(proc_fs::processes(), self) == 1);
+}
+
+TEST_CASE("numbers of a directory, one by one") {
+  std::vector<pid_t> listed;
+  for (auto entries = proc_fs::thread_entries(self); const auto id = entries.next();)
+    listed.push_back(*id);
+  CHECK(std::ranges::count(listed, ::gettid()) == 1);
+  listed.clear();
+  for (auto entries = proc_fs::process_entries(); const auto id = entries.next();)
+    listed.push_back(*id);
+  CHECK(std::ranges::is_sorted(listed));
+  proc_fs::NumericEntries none("/proc/self/no_such_directory");
+  CHECK_FALSE(none.is_open());
+  CHECK_FALSE(none.next());
+}
+
+TEST_CASE("a file line by line, in pieces") {
+  char name[] = "/tmp/proc_fs_XXXXXX";
+  const int fd = ::mkstemp(name);
+  REQUIRE(fd >= 0);
+  std::vector<std::string> lines{"", "short", std::string(10'000, 'x'), "", "y"};
+  for (int i = 0; i < 2000; ++i) lines.push_back(std::to_string(i));
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  text += "without an end";
+  REQUIRE(::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  const auto all = [&](proc_fs::LineReader reader) {
+    std::vector<std::string> read;
+    while (reader.read_on())
+      while (const auto line = reader.next()) read.emplace_back(*line);
+    return read;
+  };
+  CHECK(all(proc_fs::LineReader(name)) == lines);
+  lines.resize(2);
+  CHECK(all(proc_fs::LineReader(name, 100)) == lines);
+  ::close(fd);
+  ::unlink(name);
+  CHECK(all(proc_fs::LineReader(name)).empty());
 }
 
 TEST_CASE("threads and their names") {

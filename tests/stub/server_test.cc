@@ -13,6 +13,7 @@
 #include <chrono>
 #include <csignal>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -278,6 +279,72 @@ TEST_CASE("a peer that is never done keeps nobody else from having a turn") {
   CHECK(refusal == "+$E.another client is connected#d2");
   CHECK(peer.received == 1);  // no more is read from it
   CHECK(ended_by == SIGTERM);
+}
+
+// Works for ever on what it has received, and takes more meanwhile.
+class Working : public Busy {
+ public:
+  explicit Working(std::atomic<int>* ended = nullptr) : ended_(ended) {}
+  bool has_room() const override { return true; }
+  void disconnected() override {
+    Busy::disconnected();
+    if (ended_ != nullptr) ++*ended_;
+  }
+
+ private:
+  std::atomic<int>* ended_;
+};
+
+TEST_CASE("a client that goes in the middle of its request is not worked for") {
+  Listener listener = opened("127.0.0.1:0");
+  Working peer;
+  std::string second;
+  const int ended_by = serve(listener, true, peer, [&] {
+    const int client = connect_to(*listener.port());
+    send_all(client, "1");
+    receive(client, 1);
+    while (peer.turns < 10) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    send_all(client, "2");
+    second = receive(client, 1);
+    close(client);
+  });
+  CHECK(ended_by == 0);
+  CHECK(second == "2");
+  CHECK(peer.disconnections == 1);
+}
+
+class Observed : public Echo {
+ public:
+  bool observable() const override { return true; }
+  std::unique_ptr<Peer> observer() override { return std::make_unique<Working>(&observers_gone); }
+  std::atomic<int> observers_gone = 0;
+};
+
+TEST_CASE("observers that are never done: the client is served, and their leaving is noticed") {
+  Listener listener = opened("127.0.0.1:0");
+  Observed peer;
+  std::string answers;
+  serve(listener, false, peer, [&] {
+    const int client = connect_to(*listener.port());
+    send_all(client, "0");
+    receive(client, 1);
+    std::vector<int> observers;
+    for (int i = 0; i < 4; ++i) {
+      observers.push_back(connect_to(*listener.port()));
+      send_all(observers.back(), "x");
+      receive(observers.back(), 1);
+    }
+    for (const char* text : {"1", "2", "3"}) {
+      send_all(client, text);
+      answers += receive(client, 1);
+    }
+    for (const int observer : observers) close(observer);
+    while (peer.observers_gone < 4) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    send_all(client, "q");
+    at_end(client);
+    close(client);
+  });
+  CHECK(answers == "123");
 }
 
 TEST_CASE("children and signals are events") {

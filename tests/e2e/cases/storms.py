@@ -1,21 +1,21 @@
 """Everything at once, and programs that do what a debugger doesn't expect."""
 
+import itertools
 import os
 import random
 import re
 import signal
+import threading
 import time
 
-from harness import BOTH, NEVER, Disconnected, case, condition, instruction_offsets, procfs
+from harness import (BOTH, NEVER, Disconnected, RspClient, case, condition,
+                     instruction_offsets, procfs)
 
 # rdi & 255 == 0, as bytecode: reg 5, const8 255, bit_and, log_not, end.
 MULTIPLE = condition(bytes.fromhex("26000522ff0f0e27"))
 
 
-@case(timeout=120, gdbserver="reports the same hit for ever: only the client can step off a site")
-def all_at_once(t):
-    """32 threads at 16 sites, short-lived threads, signals at 1 kHz, forks: each hit is accounted for."""
-    client = t.rsp(t.server("everything 1500"), handshake=True)
+def everything_is_counted(t, client):
     client.query()
     client.run_to("ready")
     client.ok("QPassSignals:e;14")  # SIGALRM, SIGCHLD
@@ -42,6 +42,47 @@ def all_at_once(t):
                     r"short_lived=1 children=1", "the program's last line")
     t.note(f"{hits} hits")
     t.equal(hits, int(found[1]), "hits reported and counted by the program")
+
+
+@case(timeout=120, gdbserver="reports the same hit for ever: only the client can step off a site")
+def all_at_once(t):
+    """32 threads at 16 sites, short-lived threads, signals at 1 kHz, forks: each hit is accounted for."""
+    everything_is_counted(t, t.rsp(t.server("everything 1500"), handshake=True))
+
+
+class Onlooker(threading.Thread):
+    """Asks for what takes long, again and again, until the connection ends."""
+
+    REQUESTS = ("qXfer:osdata:read:threads:0,1000", "jThreadsInfo", "qfProcessInfo", "qsProcessInfo",
+                "qXfer:threads:read::0,1000", "qXfer:osdata:read:files:0,1000",
+                "qXfer:libraries-svr4:read::0,1000", "qMemoryRegionInfo:7fffffffe000", "g", "?")
+
+    def __init__(self, t, server):
+        super().__init__(daemon=True)
+        self.client = RspClient(t, server, handshake=True)
+        self.replies = 0
+        self.start()
+
+    def run(self):
+        try:
+            for request in itertools.cycle(self.REQUESTS):
+                self.client.ask(request, 60)
+                self.replies += 1
+        except Disconnected:  # the server has ended
+            pass
+
+
+@case(timeout=180, gdbserver="has no such option")
+def all_at_once_with_onlookers(t):
+    """The same while four others ask for what takes long."""
+    client = t.rsp(t.server("everything 1500", server_options=["--observe"]), handshake=True)
+    onlookers = [Onlooker(t, client.server) for _ in range(4)]
+    everything_is_counted(t, client)
+    client.close()
+    for onlooker in onlookers:
+        onlooker.join()
+        t.check(onlooker.replies > 0, "an onlooker has had no reply")
+    t.note(f"{sum(onlooker.replies for onlooker in onlookers)} replies to onlookers")
 
 
 @case(modes=BOTH, timeout=120)

@@ -1,0 +1,73 @@
+"""Requests that take long: the program, its client's ^C and SIGTERM do not wait for them."""
+
+import os
+
+from harness import Disconnected, RspClient, case, hexed
+
+
+def zeros(t, size):
+    """A file that takes no room, and its digest a while."""
+    path = os.path.join(t.directory, f"zeros{size}")
+    with open(path, "wb") as file:
+        file.truncate(size)
+    return path
+
+
+def digest(path):
+    return f"vFile:MD5:{hexed(path)}"
+
+
+@case(gdbserver="has no such packet")
+def files_without_an_end(t):
+    """Only regular files have a digest, and only up to a gigabyte."""
+    client = t.rsp(program="steps", handshake=True)
+    client.query()
+    fifo = os.path.join(t.directory, "fifo")
+    os.mkfifo(fifo)
+    for path in ("/dev/zero", "/dev/urandom", fifo, t.directory):
+        t.equal(client.ask(digest(path)), "F,x", path)
+    t.equal(client.ask(digest(zeros(t, 1 << 20))), "F,d872560a361bd8b62c3e15390f43270c",
+            "a regular file")
+
+
+@case(gdbserver="has no such packet")
+def interrupt_during_a_long_request(t):
+    """^C has its stop before the reply to a request that came before it and takes long."""
+    client = t.rsp(program="selfcheck 2", handshake=True)
+    client.query()
+    client.no_ack()
+    path = zeros(t, 256 << 20)
+    client.send("vCont;c")
+    client.send(digest(path))
+    client.raw(b"\x03")
+    t.match(client.receive(60), "^T02", "the first reply")
+    t.match(client.receive(60), "^F,[0-9a-f]{32}$", "the second")
+
+
+@case(gdbserver="has no such packet")
+def sigterm_during_a_long_request(t):
+    """SIGTERM to the documented pid ends the server in the middle of a request: no reply comes."""
+    client = t.rsp(program="steps", handshake=True)
+    client.query()
+    client.send(digest(zeros(t, 1 << 30)))
+    client.wait_ack()
+    client.server.signal(15)
+    client.server.wait_exit()
+    try:
+        t.check(False, f"a reply: {client.receive()}")
+    except Disconnected:
+        pass
+
+
+@case(gdbserver="has no such option")
+def onlooker_that_leaves_early(t):
+    """Nothing is worked on for one who has gone: the next one of eight has its place."""
+    first = t.rsp(program="steps", once=False, server_options=["--observe"], handshake=True)
+    first.query()
+    request = digest(zeros(t, 16 << 20))
+    for _ in range(20):
+        onlooker = RspClient(t, first.server, handshake=True)
+        for _ in range(50):
+            onlooker.send(request)
+        onlooker.close()
+    t.equal(first.query().kind, "T", "the first client")
