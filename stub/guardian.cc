@@ -2,7 +2,8 @@
 // them. Nothing can be done about that by the process that SIGKILL has hit, so there are two:
 //
 //   - the guardian, which the user has started and sees: the parent. It does nothing but wait. It
-//     passes on SIGTERM, SIGINT and SIGHUP, and ends as the tracer ended.
+//     passes on SIGTERM, SIGINT and SIGHUP, and ends as the tracer ended. Asked to end once more
+//     after three seconds, it kills a tracer that has not ended, and cleans up after it.
 //   - the tracer, its child, which does all the work.
 //
 // `kill -9` of what the user started hits the guardian. The tracer is told (PR_SET_PDEATHSIG), lets
@@ -32,6 +33,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
@@ -95,7 +97,9 @@ class Guardian {
     signals_ = UniqueFd(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   }
 
-  // The tracer's wait status.
+  // The tracer's wait status. It may wait for a disk or a file server that does not answer any
+  // more, where no signal reaches it but SIGKILL. It may as well have reasons to take its time, so
+  // it is killed only when its end is asked for again after a while.
   int watch() {
     pollfd sources[] = {{signals_.get(), POLLIN, 0}, {life_line_.get(), POLLIN, 0}};
     while (true) {
@@ -122,12 +126,20 @@ class Guardian {
     signalfd_siginfo info;
     while (read(signals_.get(), &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGCHLD) continue;
-      kill(tracer_, static_cast<int>(info.ssi_signo));
+      kill(tracer_, is_asked_again() ? SIGKILL : static_cast<int>(info.ssi_signo));
       kill(tracer_, SIGCONT);  // somebody may have stopped it
     }
   }
 
+  bool is_asked_again() {
+    constexpr auto patience = std::chrono::seconds(3);
+    const auto now = std::chrono::steady_clock::now();
+    if (!first_asked_) first_asked_ = now;
+    return now - *first_asked_ >= patience;
+  }
+
   pid_t tracer_;
+  std::optional<std::chrono::steady_clock::time_point> first_asked_;  // to end
   UniqueFd life_line_;
   UniqueFd signals_;
   LinuxTracee tracee_;

@@ -1,8 +1,10 @@
 """Requests that take long: the program, its client's ^C and SIGTERM do not wait for them."""
 
+import ctypes
 import os
+import time
 
-from harness import Disconnected, RspClient, case, hexed
+from harness import Disconnected, RspClient, Skip, case, hexed, procfs
 
 
 def zeros(t, size):
@@ -71,3 +73,44 @@ def onlooker_that_leaves_early(t):
             onlooker.send(request)
         onlooker.close()
     t.equal(first.query().kind, "T", "the first client")
+
+
+def silent_file_system(t):
+    """A directory whose file server never answers; the descriptor to be closed for its end."""
+    try:
+        fuse = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        raise Skip(f"/dev/fuse: {error.strerror}") from None
+    path = os.path.join(t.directory, "silent")
+    os.mkdir(path)
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"fd={fuse},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
+    if libc.mount(b"silent", path.encode(), b"fuse", 0, options.encode()) != 0:
+        os.close(fuse)
+        raise Skip(f"mount: {os.strerror(ctypes.get_errno())}")
+    return path, fuse, lambda: libc.umount2(path.encode(), 2)  # MNT_DETACH
+
+
+@case(gdbserver="has to be killed with SIGKILL, and leaves its breakpoints in the program")
+def file_system_that_hangs(t):
+    """A file whose server does not answer: SIGTERM, when it is sent again, ends ours; nothing is left."""
+    process = t.spawn("selfcheck 2")
+    process.wait_output("beat 1 ")
+    server = t.server_of(process)
+    client = t.rsp(server, handshake=True)
+    client.query()
+    client.insert(client.address("sum_step"))
+    path, fuse, unmount = silent_file_system(t)
+    try:
+        client.send(digest(os.path.join(path, "file")))
+        for _ in range(20):
+            if not server.running():
+                break
+            server.signal(15)
+            time.sleep(1)
+        t.check(not server.running(), "the server is still there")
+        t.equal(procfs.tracer(process.pid), 0, "tracer")
+        t.unharmed(process)
+    finally:
+        unmount()
+        os.close(fuse)
