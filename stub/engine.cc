@@ -212,6 +212,7 @@ ResumeHow Engine::how_to_run(const Thread& thread) {
 // ESRCH here means that the thread is dying (SIGKILL ends even a ptrace stop): its exit status will
 // come by wait(), so it counts as running.
 void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
+  if (thread.vfork_child) how = prepare_for_vfork(thread, how);
   (void)flush(thread);
   load_hardware(thread);
   if (thread.general) thread.resumed_pc = thread.general->pc();
@@ -229,7 +230,7 @@ void Engine::resume_in_kernel(Thread& thread, ResumeHow how) {
     thread.stepped_from = thread.general->pc();
   if (how != ResumeHow::listen) thread.signal = 0;
   thread.stop_signal = 0;
-  thread.in_vfork = std::exchange(thread.in_vfork_next, false);
+  thread.in_vfork = thread.vfork_child.has_value();
   if (!thread.in_vfork) thread.general.reset();
   // Another stop may have come in front of the interrupt, which takes that one off
   // (kernel/signal.c, ptrace_stop clears JOBCTL_TRAP_STOP). While the group is stopped, its stop is

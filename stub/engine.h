@@ -120,16 +120,22 @@ class Engine {
   // `stay_stopped` (LLDB's D1): the process is left with SIGSTOP.
   Result<void> detach(Pid pid, bool stay_stopped = false);
   Result<void> kill(Pid pid);
-  // When all has been detached from: blocks until nothing of ours is left. As a rule nothing is;
-  // but a thread that sleeps uninterruptibly (in vfork, in a driver) gives back debug registers and
-  // a place in an area when it wakes up, and would die of them once nobody traces it. SIGCHLD is to
-  // be blocked.
+  // Whatever is still there is detached from first, children that the client does not know of. Then
+  // this blocks until nothing of ours is left. As a rule nothing is; but a thread that sleeps
+  // uninterruptibly (in vfork, in a driver) gives back debug registers, the trap flag and a place
+  // in an area when it wakes up, and would die of them once nobody traces it. SIGCHLD is blocked.
   void wait_for_sleepers();
   // Undoes what a predecessor has left in the processes of its journal, and lets them go. The
   // caller is the predecessor itself after execve (its threads are still traced), or nobody traces
   // them.
   void clean_up_after(const Journal& predecessor);
   std::vector<Pid> processes() const;  // those the client knows of, in order of arrival
+  // Commands of this process's sites are to go on without a client: the client does not know it any
+  // more, it runs and gets its signals as if it were not traced, and none of its stops is told.
+  Result<void> leave_unattended(Pid pid);
+  std::vector<Pid> unattended() const;
+  // A new client has them as they are: running.
+  void take_back_unattended();
   const Inferior* find(Pid pid) const;
   std::vector<Tid> threads(Pid pid) const;  // ascending; without one yet to be told of
   const Thread* find(Tid tid) const;
@@ -137,10 +143,11 @@ class Engine {
 
   // ---- running and stopping --------------------------------------------------------------------
   // vCont. Leftmost match wins; threads without a match stay as they are. All-stop: when a matching
-  // thread has a stop queued already, nothing moves and that stop is the next report. Non-stop:
-  // threads of stops that the client has not acknowledged yet, those in `on_their_way` and those
-  // still queued here, and the children that such a stop tells of, stay as they are (GDB manual,
-  // "Packets", vCont: a thread counts as running until its stop has been taken with vStopped).
+  // thread has a stop queued already, or the end of a process or thread is still to be told,
+  // nothing moves and that is the next report. Non-stop: threads of stops that the client has not
+  // acknowledged yet, those in `on_their_way` and those still queued here, and the children that
+  // such a stop tells of, stay as they are (GDB manual, "Packets", vCont: a thread counts as
+  // running until its stop has been taken with vStopped).
   Result<void> resume(std::span<const ResumeAction> actions,
                       const std::deque<StopReport>& on_their_way = {});
   // Ctrl-C: one running thread is stopped and reported with SIGINT, without any signal being sent.
@@ -263,8 +270,15 @@ class Engine {
   void on_clone(Thread& parent, Tid child);
   void on_fork(Thread& parent, Pid child, bool vfork);
   std::shared_ptr<AddressSpace> copied_space(const Thread& parent, Pid child);
-  void on_vfork_done(Thread& parent);
   Inferior& set_apart(Thread& member);
+
+  void hide(Inferior& process);  // engine_unattended.cc
+
+  // engine_vfork.cc: threads asleep until their child execs or ends.
+  ResumeHow prepare_for_vfork(Thread& parent, ResumeHow how);
+  void wake_vfork_parent(Pid child);
+  void on_vfork_done(Thread& parent);
+
   void on_exec(Thread& thread);
   void on_exit(Thread& thread, const WaitStatus& status);
   void forget_exited(Thread& thread, const WaitStatus& status);
@@ -304,6 +318,7 @@ class Engine {
   // engine_resume.cc: the client's side of running.
   void queue_stop(Thread& thread, Stop stop);
   std::deque<StopReport>::iterator next_report();
+  bool has_report(Tid tid) const;
   bool forget_end(Pid pid);
   void drop_reports(Tid tid);
   void drop_reports_of(Thread& thread, StopKind kind);
@@ -317,6 +332,7 @@ class Engine {
   void hold_after(const StopReport& report, Thread* stopped);
   std::set<Tid> unacknowledged(const std::deque<StopReport>& on_their_way) const;
   void apply(const ResumeAction& action, Thread& thread);
+  void ask_to_stop(Thread& thread, int signal);
 
   // engine_recovery.cc
   void inherit_spaces(const Journal& predecessor);
@@ -339,7 +355,7 @@ class Engine {
   int signal_to_leave_with(const Thread& thread) const;
   bool detach_thread(Thread& thread);
   bool stop_all_with(Pid leaving, const AddressSpace& space);
-  void release_guests(const AddressSpace& space);
+  void release_guests(const AddressSpace& space, bool needed);
   void remove_areas(AddressSpace& space);
   void note_trap_action(Inferior& process);
   void restore_trap_action(Inferior& process);

@@ -124,7 +124,10 @@ std::shared_ptr<AddressSpace> Engine::copied_space(const Thread& parent, Pid chi
   space->sites.drop_internal(child);
   origin->sites.restore_removed(child, parent.removals_seen);
   space->filters = origin->filters;
-  space->sites.for_each([&](Site& site) { site.filter = space->filter_at(site.address); });
+  space->sites.for_each([&](Site& site) {
+    site.filter = space->filter_at(site.address);
+    site.program.persist = false;  // the client has asked for that in the parent alone
+  });
   space->parent_areas = origin;
   space->hardware = origin->hardware;
   return space;
@@ -151,20 +154,16 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   leader.want = followed ? Want::hold : Want::run;
   leader.seen_epoch = 0;  // as in on_clone()
   if (!shares_memory) leader.passed_contexts = parent.passed_contexts;  // it returns from them, too
-  parent.in_vfork_next = vfork;
+  if (vfork) parent.vfork_child = child;
   dispatch_early(leader_of(child), followed);
   if (followed)
     queue_stop(parent, {.kind = vfork ? StopKind::vfork : StopKind::fork,
                         .signal = SIGTRAP,
                         .value = static_cast<std::uint64_t>(raw(child))});
+  else if (vfork && parent.stop_request)  // later it could not answer
+    ask_to_stop(parent, *parent.stop_request);
   else
     settle(parent);
-}
-
-void Engine::on_vfork_done(Thread& parent) {
-  if (interest_.vfork && !parent.process->hidden)
-    return queue_stop(parent, {.kind = StopKind::vfork_done, .signal = SIGTRAP});
-  settle(parent);
 }
 
 // A thread that is a process to the kernel survives the end of the one it was shown in, and an exec
@@ -216,6 +215,8 @@ void Engine::on_exec(Thread& reported) {
   reported.want = want;
   reported.stop_request = stop_request;
   process.vfork_parent.reset();
+  wake_vfork_parent(process.pid);
+  if (process.unattended) return settle(reported);
   if (process.hidden) return let_go(process);
   if (!interest_.exec) return settle(reported);
   const auto path = proc_fs::executable(process.pid);
@@ -274,6 +275,7 @@ void Engine::on_process_exit(Inferior& process, const WaitStatus& status) {
     if (member->own_process) survivors.push_back(member.get());
   for (Thread* member : survivors) set_apart(*member);
   remove_process(process);
+  wake_vfork_parent(pid);
   last_space_ = space;
   release_orphans(*space);
   if (!told) return;
@@ -355,6 +357,7 @@ void Engine::let_go(Inferior& process) {
   if (process.space->users.size() == 1) process.space->sites.restore_all(process.pid);
   process.hidden = true;
   process.exiting = false;
+  process.unattended = false;
   process.release_at_stop = true;
   restore_trap_action(process);
   std::vector<Thread*> stopped;
@@ -365,7 +368,7 @@ void Engine::let_go(Inferior& process) {
       leader && raw(leader->ppid) == getpid() ? leader_of(process.pid) : Tid{};
   for (Thread* member : stopped) {
     // The areas can be taken away when it has slept; till then they are its child's as well.
-    if (member->in_vfork_next && !process.space->areas.ranges().empty()) {
+    if (member->vfork_child && !process.space->areas.ranges().empty()) {
       resume_in_kernel(*member, ResumeHow::run);
       continue;
     }

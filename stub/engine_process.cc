@@ -21,9 +21,16 @@ constexpr int stop_patience_ms = 5000;  // a thread in uninterruptible sleep may
 constexpr int signal_patience_ms = 50;  // a signal that waits for a running thread comes at once
 constexpr int kill_patience_ms = 10000;
 
-// A vfork child that the client does not follow. When its host is let go it is held until the areas
-// are unmapped: stopped once, it is outside of them, and without sites it comes into none.
+// A vfork child that the client does not follow. It is let go with its host, when it is stopped
+// outside of the areas: without sites it comes into none.
 bool is_guest(const Inferior& user) { return user.hidden && user.vfork_parent; }
+
+// Others run in that memory that are not let go, and so there may be sites in it.
+bool is_needed_by_others(const AddressSpace& space, const Inferior* leaving) {
+  return std::ranges::any_of(space.users, [&](const Inferior* user) {
+    return user != leaving && !is_guest(*user) && !user->release_at_stop;
+  });
+}
 
 void sleep_us(long microseconds) {
   const timespec pause{0, microseconds * 1000};
@@ -268,10 +275,15 @@ bool Engine::stop_all_with(Pid leaving, const AddressSpace& space) {
   return rest() || pump(rest, stop_patience_ms);
 }
 
-void Engine::release_guests(const AddressSpace& space) {
-  for (Inferior* user : space.users) {
-    if (!is_guest(*user)) continue;
+// Nothing is left in the memory that they run in, or others need it still.
+void Engine::release_guests(const AddressSpace& space, bool needed) {
+  for (Inferior* user : std::vector(space.users)) {
+    if (!is_guest(*user) || !user->exiting) continue;
     user->exiting = false;
+    if (!needed) {
+      let_go(*user);
+      continue;
+    }
     for (auto& [tid, member] : user->threads) settle(*member);
   }
 }
@@ -300,15 +312,9 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
   leaving->exiting = true;
   // A vfork child's memory is its parent's, and so are the sites in it: it stays with us, hidden,
   // until it execs.
-  if (leaving->space->users.size() > 1 && leaving->vfork_parent) {
+  if (leaving->vfork_parent && is_needed_by_others(*leaving->space, leaving)) {
     leaving->exiting = false;
-    leaving->hidden = true;
-    for (auto& [tid, member] : leaving->threads) {
-      drop_reports(tid);
-      member->want = Want::run;
-    }
-    end_idle_ranges();
-    settle_all();
+    hide(*leaving);
     return {};
   }
   const auto space = leaving->space;
@@ -316,16 +322,15 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
   space->sites.restore_all(pid);
   const bool all_stopped = stop_all_with(pid, *space);
   leaving = process(pid);
+  const bool needed = is_needed_by_others(*space, leaving);
   if (leaving != nullptr) {
     space->sites.restore_all(pid);  // an in-place step may just have put its byte back
     tell_lost_sites(*leaving);
     space->sites.clear();
-    const bool needed = std::ranges::any_of(
-        space->users, [&](const Inferior* user) { return user != leaving && !is_guest(*user); });
     if (!needed) space->hardware = HardwarePoints();
     if (all_stopped && !needed) remove_areas(*space);
   }
-  release_guests(*space);
+  release_guests(*space, needed);
   handle_deaths();
   leaving = process(pid);
   if (leaving == nullptr) return {};
@@ -367,16 +372,22 @@ void Engine::restore_trap_action(Inferior& process) {
   if (death) deaths_.push_back(*death);
 }
 
-// A thread of a program that was let go which has not stopped since, and has something of ours. (Of
-// a program that is to end with us that is its being traced.) One that an exec of another thread
-// has replaced is never heard of again.
+// Of a program that is to end with us, being traced is enough. The trap flag stays as the debug
+// registers do: the kernel takes it out of a stopped thread with PTRACE_DETACH, not when the tracer
+// exits.
+bool has_something_of_ours(const Thread& asleep) {
+  return asleep.process->lifetime == Lifetime::exit_kill ||
+         !asleep.process->space->areas.ranges().empty() ||
+         asleep.debug_loaded != DebugRegisters() || asleep.stepped;
+}
+
+// A thread of a program that was let go which has not stopped since, and has something of ours. One
+// that an exec of another thread has replaced is never heard of again.
 Thread* Engine::sleeper() {
   for (const auto& [pid, process] : processes_) {
     if (!process->release_at_stop) continue;
-    const bool may_stay =
-        process->lifetime == Lifetime::independent && process->space->areas.ranges().empty();
     for (const auto& [tid, member] : process->threads) {
-      if (!member->running || (may_stay && member->debug_loaded == DebugRegisters())) continue;
+      if (!member->running || !has_something_of_ours(*member)) continue;
       const auto status = proc_fs::status(tid);
       if (status && raw(status->tracer) == ::getpid() && status->state != 'Z') return member.get();
     }
@@ -388,6 +399,9 @@ void Engine::wait_for_sleepers() {
   constexpr int rounds_in_silence = 20;
   constexpr timespec round{0, 50'000'000};
   int rounds = 0;
+  for (const Pid pid : std::vector(order_))
+    if (const Inferior* left = process(pid); left && !left->release_at_stop && !left->exiting)
+      (void)detach(pid);
   for (Thread* asleep = sleeper(); asleep != nullptr; asleep = sleeper()) {
     request_interrupt(*asleep);
     if (++rounds == rounds_in_silence)

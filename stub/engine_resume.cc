@@ -18,6 +18,13 @@ bool is_process_event(StopKind kind) {
          kind == StopKind::no_resumed || kind == StopKind::thread_exited;
 }
 
+// Who is to answer a Ctrl-C: the thread that the client prefers, and before it any one that can
+// really be stopped. 0: it cannot.
+int fitness_for_interrupt(const Thread& thread, bool preferred) {
+  if (thread.want == Want::hold || thread.stop_pending) return 0;
+  return 1 + (preferred ? 1 : 0) + (thread.in_vfork ? 0 : 2);
+}
+
 bool is_thread_stop(StopKind kind) {
   return kind == StopKind::signal || kind == StopKind::breakpoint ||
          kind == StopKind::hw_breakpoint || kind == StopKind::write_watch ||
@@ -125,18 +132,24 @@ void Engine::drop_reports_of(Thread& thread, StopKind kind) {
   if (dropped != 0) thread.stop_pending = false;
 }
 
-// The oldest one. All-stop: of the threads the client has resumed, and one that it steps comes
-// first: an event of another thread in that moment would end the client's step command.
+// The oldest one of the threads the client has resumed. All-stop: one that it steps comes first: an
+// event of another thread in that moment would end the client's step command.
 std::deque<StopReport>::iterator Engine::next_report() {
-  if (non_stop_) return reports_.begin();
   auto chosen = reports_.end();
   for (auto it = reports_.begin(); it != reports_.end(); ++it) {
     const Thread* stopped = is_process_event(it->stop.kind) ? nullptr : thread(it->tid);
     const Want want = stopped == nullptr ? Want::run : stopped->want;
-    if (is_step(want)) return it;
+    if (is_step(want) && !non_stop_) return it;
     if (want != Want::hold && chosen == reports_.end()) chosen = it;
   }
   return chosen;
+}
+
+// One that was told to stop while it slept in vfork, and has woken up before that was told, has two.
+bool Engine::has_report(Tid tid) const {
+  return std::ranges::any_of(reports_, [&](const StopReport& report) {
+    return report.tid == tid && !is_process_event(report.stop.kind);
+  });
 }
 
 std::optional<StopReport> Engine::take_report() {
@@ -145,7 +158,7 @@ std::optional<StopReport> Engine::take_report() {
     Thread* stopped = is_process_event(it->stop.kind) ? nullptr : thread(it->tid);
     StopReport report = std::move(*it);
     reports_.erase(it);
-    if (stopped) stopped->stop_pending = false;
+    if (stopped) stopped->stop_pending = has_report(stopped->tid);
     if (!still_valid(report)) {
       if (stopped) stopped->passed_site.reset();
       if (stopped && non_stop_) settle(*stopped);
@@ -229,7 +242,10 @@ std::set<Tid> Engine::unacknowledged(const std::deque<StopReport>& on_their_way)
     if (const auto child = child_of(report.stop)) threads.insert(*child);
   };
   std::for_each(on_their_way.begin(), on_their_way.end(), add);
-  std::for_each(reports_.begin(), reports_.end(), add);
+  for (const StopReport& report : reports_) {
+    const Thread* stopped = is_process_event(report.stop.kind) ? nullptr : find(report.tid);
+    if (stopped == nullptr || stopped->want != Want::hold) add(report);
+  }
   return threads;
 }
 
@@ -237,7 +253,6 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions,
                             const std::deque<StopReport>& on_their_way) {
   const auto untouched = non_stop_ ? unacknowledged(on_their_way) : std::set<Tid>();
   std::vector<Thread*> matched;
-  bool queued = false;
   for (auto& [pid, process] : processes_) {
     if (process->hidden || process->exiting) continue;
     for (auto& [tid, member] : process->threads) {
@@ -247,11 +262,10 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions,
       matched.push_back(member.get());
       if (action->kind != ResumeAction::Kind::stop && untouched.contains(tid)) continue;
       apply(*action, *member);
-      queued = queued || (member->stop_pending && member->want != Want::hold);
     }
   }
   if (matched.empty()) return fail(Errc::thread_gone, "No such thread", ESRCH);
-  if (!non_stop_ && queued) gate_ = true;
+  if (!non_stop_ && next_report() != reports_.end()) gate_ = true;
   // Before anything runs: a thread that is just being stepped would be done with it first.
   if (interrupt_owed_) (void)interrupt(std::nullopt);
   // Those that are stepped first: what the others run into would only delay the step.
@@ -268,8 +282,7 @@ void Engine::apply(const ResumeAction& action, Thread& thread) {
     thread.stop_request = 0;
     thread.stop_new_threads = !action.tid;
     if (thread.stop_pending) return;  // that stop answers the request, if it is still told
-    if (thread.running) return request_interrupt(thread);
-    return queue_stop(thread, {.kind = StopKind::signal});
+    return ask_to_stop(thread, 0);
   }
   if (thread.want != Want::hold) return;  // runs already
   thread.last_stop.reset();
@@ -302,29 +315,32 @@ void Engine::apply(const ResumeAction& action, Thread& thread) {
 
 Result<void> Engine::interrupt(std::optional<Tid> prefer) {
   interrupt_owed_ = !non_stop_;
-  Thread* chosen = nullptr;
-  const auto eligible = [](const Thread& candidate) {
-    return candidate.want != Want::hold && !candidate.stop_pending && !candidate.in_vfork;
-  };
   check_zombie_leaders();
-  if (prefer)
-    if (Thread* preferred = thread(*prefer); preferred != nullptr && eligible(*preferred))
-      chosen = preferred;
+  Thread* chosen = nullptr;
+  int best = 0;
   for (const Pid pid : order_) {
-    if (chosen != nullptr || process(pid)->hidden) continue;
-    for (auto& [tid, member] : process(pid)->threads)
-      if (chosen == nullptr && eligible(*member)) chosen = member.get();
+    if (process(pid)->hidden) continue;
+    for (auto& [tid, member] : process(pid)->threads) {
+      const int fitness = fitness_for_interrupt(*member, tid == prefer);
+      if (fitness <= best) continue;
+      best = fitness;
+      chosen = member.get();
+    }
   }
   // gdb, in its all-stop mode on non-stop packets, may send vCtrlC before the vCont that it is for.
   if (chosen == nullptr) interrupt_owed_ = true;
   if (chosen == nullptr) return fail(Errc::refused, "No thread is running");
-  chosen->stop_request = SIGINT;
   chosen->stop_new_threads = false;
-  if (chosen->running)
-    request_interrupt(*chosen);
-  else
-    queue_stop(*chosen, {.kind = StopKind::signal, .signal = SIGINT, .interrupt = true});
+  ask_to_stop(*chosen, SIGINT);
   return {};
+}
+
+// A thread that is stopped already, or asleep in vfork, says so at once: it could not answer before
+// its child is gone, for which the client may have to stop first.
+void Engine::ask_to_stop(Thread& thread, int signal) {
+  thread.stop_request = signal;
+  if (thread.running && !thread.in_vfork) return request_interrupt(thread);
+  queue_stop(thread, {.kind = StopKind::signal, .signal = signal, .interrupt = signal == SIGINT});
 }
 
 bool Engine::any_resumed() const {

@@ -37,6 +37,10 @@ Result<x86::RegisterFile> Engine::read_registers(Tid tid, RegisterParts parts) {
   if (!regs) return tl::unexpected(regs.error());
   x86::RegisterFile file{.general = **regs, .xstate = {}};
   if (!parts.xstate) return file;
+  if (known->running) {  // in vfork
+    file.xstate = known->xstate_in_vfork;
+    return file;
+  }
   file.xstate.resize(x86::largest_xstate);
   const auto size = tracee_.xstate(tid, file.xstate);
   if (!size) return tl::unexpected(size.error());

@@ -34,6 +34,7 @@ void Engine::reset_after_stop(Thread& thread, const WaitStatus& status) {
   thread.newborn = false;
   thread.interrupted = false;
   thread.in_vfork = false;
+  thread.vfork_child.reset();
   thread.general.reset();
   thread.general_dirty = false;
   thread.signal = 0;
@@ -299,6 +300,7 @@ void Engine::gather_facts(Thread& thread, StopFacts& facts) {
       thread.want == Want::range && !facts.inside_range && ranges_.is_native(thread.tid);
   facts.stop_requested = thread.stop_request.has_value();
   facts.hidden = thread.process->hidden;
+  facts.unattended = thread.process->unattended;
   facts.stepped = thread.stepped;
   facts.traps_itself = thread.traps_itself;
   if (thread.stop_signal == SIGTRAP && facts.si_code > 0 && facts.si_code != trap_int3)

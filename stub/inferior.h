@@ -63,11 +63,14 @@ struct Inferior {
   Pid pid{};
   Origin origin = Origin::attached;
   Lifetime lifetime = Lifetime::independent;
-  // A vfork child the client does not follow: it runs on its parent's memory, so it stays traced,
-  // its hits are stepped over and nothing of it is reported. It is let go at exec.
+  // A vfork child the client does not follow: it runs on its parent's memory, so it stays traced
+  // until exec or until its parent is let go. Its hits are stepped over and nothing is reported.
   bool hidden = false;
   bool release_at_stop =
       false;  // a fork child the client does not follow: let go at its first stop
+  // Hidden too: the client has detached from it, and the commands of its sites are carried out
+  // without a client (engine_unattended.cc).
+  bool unattended = false;
   std::shared_ptr<AddressSpace> space;
   std::map<Tid, std::unique_ptr<Thread>> threads;
   std::optional<std::set<std::uint64_t>> caught_syscalls;  // empty set: all

@@ -58,7 +58,7 @@ void Session::connected() {
   connection_.files = std::make_unique<HostIo>(settings_.host_io);
   next_ = Next::go_on;
   has_client_ = true;
-  unattended_ = false;
+  engine_.take_back_unattended();
   engine_.forget_interrupt();
   engine_.drop_idle_filters();
   engine_.set_interest({});
@@ -159,7 +159,7 @@ void Session::disconnected() {
   connection_ = Connection{};
   if (next_ == Next::quit) return end_all();
   apply_disconnect_policy(policy);
-  if (settings_.once || (done && engine_.processes().empty())) next_ = Next::quit;
+  if (settings_.once || (done && all_processes().empty())) next_ = Next::quit;
 }
 
 // ---- packets -----------------------------------------------------------------------------------
@@ -262,44 +262,42 @@ OnDisconnect Session::disconnect_policy() const {
 void Session::apply_disconnect_policy(OnDisconnect policy) {
   switch (policy) {
     case OnDisconnect::keep:
-      return remove_points();
+      for (const Pid pid : engine_.processes()) remove_points(pid);
+      return;
     case OnDisconnect::detach:
-      for (const Pid pid : engine_.processes()) (void)engine_.detach(pid);
+      for (const Pid pid : all_processes()) (void)engine_.detach(pid);
       return;
     case OnDisconnect::kill:
       // Said on purpose it is for all; --once alone lets go what was attached to.
       if (!settings_.on_disconnect) return end_all();
-      for (const Pid pid : engine_.processes()) (void)engine_.kill(pid);
+      for (const Pid pid : all_processes()) (void)engine_.kill(pid);
       return;
   }
 }
 
 // Commands that the client asked to persist (dprintf) stay.
-void Session::remove_points() {
-  for (const Pid pid : engine_.processes()) {
-    std::vector<Address> leaving;
-    engine_.find(pid)->space->sites.for_each([&](const Site& site) {
-      if (site.client && !site.program.persist) leaving.push_back(site.address);
-    });
-    for (const Address at : leaving) (void)remove_breakpoint(pid, at);
-  }
-  for (const auto& [pid, type, at, length] : hardware_points_)
-    (void)engine_.remove_hardware(pid, type, at, length);
-  hardware_points_.clear();
+void Session::remove_points(Pid pid) {
+  std::vector<Address> leaving;
+  engine_.find(pid)->space->sites.for_each([&](const Site& site) {
+    if (site.client && !site.program.persist) leaving.push_back(site.address);
+  });
+  for (const Address at : leaving) (void)remove_breakpoint(pid, at);
+  std::erase_if(hardware_points_, [&](const HardwarePointKey& point) {
+    const auto& [owner, type, at, length] = point;
+    if (owner == pid) (void)engine_.remove_hardware(owner, type, at, length);
+    return owner == pid || engine_.find(owner) == nullptr;
+  });
 }
 
-// Nobody is there to decide about stops: the program gets its signals as if it were not traced.
-void Session::go_on_unattended() {
-  while (const auto report = engine_.take_report()) {
-    ResumeAction actions[2];
-    actions[0].tid = report->tid;
-    if (report->stop.kind == StopKind::signal && report->stop.signal != SIGTRAP)
-      actions[0].signal = report->stop.signal;
-    (void)engine_.resume(actions);
-  }
+// Also those that a client has left with commands that go on.
+std::vector<Pid> Session::all_processes() const {
+  std::vector<Pid> all = engine_.processes();
+  for (const Pid pid : engine_.unattended()) all.push_back(pid);
+  return all;
 }
 
 void Session::end_all() {
+  engine_.take_back_unattended();
   std::string killed, detached;
   for (const Pid pid : engine_.processes()) {
     const bool launched = engine_.find(pid)->origin == Inferior::Origin::launched;

@@ -180,9 +180,9 @@ class Session : public Peer {
   Reply reply_to(const Result<void>& result) const;
   OnDisconnect disconnect_policy() const;
   void apply_disconnect_policy(OnDisconnect policy);
-  void go_on_unattended();
   bool extended() const;
-  void remove_points();
+  void remove_points(Pid pid);
+  std::vector<Pid> all_processes() const;
 
   // ---- session_observer.cc ---------------------------------------------------------------------
   Reply answer_observer(const rsp::Request& request);
@@ -374,7 +374,6 @@ class Session : public Peer {
   bool has_client_ = false;
   std::vector<Pid> released_children_;
   bool threads_touched_ = false;  // by the packets that came last
-  bool unattended_ = false;       // left running with commands that work without a client
   Next next_ = Next::go_on;
 
   // Outlives connections: what `?` tells a client that comes back.

@@ -173,7 +173,7 @@ Reply Session::on(const rsp::QueryStepPacket&) { return std::string(rsp::ok_repl
 // With `target remote` the server's work is done when no process is left.
 void Session::leave_if_done() {
   connection_.awaiting_stop = connection_.awaiting_stop && !engine_.processes().empty();
-  if (!extended() && engine_.processes().empty()) next_ = Next::quit;
+  if (!extended() && all_processes().empty()) next_ = Next::quit;
 }
 
 Reply Session::on(const rsp::Kill&) {
@@ -191,9 +191,12 @@ Reply Session::on(const rsp::KillProcess& request) {
   return reply_to(killed);
 }
 
+// Those in the memory of a vfork child are its parent's.
 bool Session::has_persistent_commands(Pid pid) const {
+  const Inferior& process = *engine_.find(pid);
   bool found = false;
-  engine_.find(pid)->space->sites.for_each([&](const Site& site) {
+  if (process.vfork_parent) return found;
+  process.space->sites.for_each([&](const Site& site) {
     found = found || (site.client && site.program.persist && !site.program.commands.empty());
   });
   return found;
@@ -203,13 +206,10 @@ bool Session::has_persistent_commands(Pid pid) const {
 Reply Session::leave_running(Pid pid) {
   say(fmt::format("Persistent commands are present, leaving process {} running under the server",
                   raw(pid)));
-  remove_points();
-  engine_.set_non_stop(true);
-  unattended_ = true;
-  ResumeAction all;
-  all.pid = pid;
-  (void)engine_.resume({&all, 1});
-  return std::string(rsp::ok_reply);
+  remove_points(pid);
+  const auto left = engine_.leave_unattended(pid);
+  leave_if_done();
+  return reply_to(left);
 }
 
 Reply Session::on(const rsp::Detach& request) {

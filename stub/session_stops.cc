@@ -109,7 +109,6 @@ void Session::take_reports() {
     else if (settings_.console)
       settings_.console(text);
   }
-  if (unattended_) return go_on_unattended();
   if (!has_client_) return;
   if (engine_.non_stop()) {
     if (!connection_.stops.may_notify()) return;

@@ -14,10 +14,11 @@ Action on_int3(const StopFacts& facts) {
     case SiteAt::ours:
       // A single step would have ended in front of the site, whoever has one there.
       if (facts.left_range) return Action::leave_range;
-      // Nothing of a hidden process is the client's business, and a hit that was dealt with before
-      // a handler ran, or before a system call restarted, is not a second one.
-      if (facts.hidden || facts.already_passed || !facts.site_for_client) return Action::pass_site;
-      return Action::hit_site;
+      // A hit that was dealt with before a handler ran, or before a system call restarted, is not a
+      // second one, and nothing of a hidden process is the client's business, but for commands that
+      // it has left behind.
+      if (facts.already_passed || !facts.site_for_client) return Action::pass_site;
+      return facts.hidden && !facts.unattended ? Action::pass_site : Action::hit_site;
     case SiteAt::vanished:
       return Action::back_up;
     case SiteAt::none:

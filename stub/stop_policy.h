@@ -43,6 +43,7 @@ struct StopFacts {
   bool breakpoint_fault = false;   // raised by fetching the int3 of a client's breakpoint
   bool own_signal = false;         // sent for the client, which knows of it
   bool hidden = false;             // the process is not the client's
+  bool unattended = false;         // but the commands of its sites go on
   bool catching_syscalls = false;  // this call is to be reported
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -72,8 +73,9 @@ struct Thread {
   bool running = true;         // no stop has been seen since the last resume (or seize)
   bool newborn = false;        // its first stop has not been seen
   bool interrupted = false;    // PTRACE_INTERRUPT was sent and has not been answered by a stop
-  bool in_vfork_next = false;  // the next resume puts it to sleep until its vfork child execs
-  bool in_vfork = false;       // asleep until its child execs or exits; cannot answer an interrupt
+  std::optional<Pid> vfork_child;  // the next resume puts it to sleep until this one execs or ends
+  bool in_vfork = false;           // asleep for that reason; cannot answer an interrupt
+  std::vector<std::byte> xstate_in_vfork;  // of one that sleeps or has slept; so is `general`
   bool group_stopped = false;  // stopped by job control: resuming means listening
   bool left_group_stop = false;  // to collect a trap first: goes back with its next resume
   bool in_syscall = false;       // between the entry and the exit stop of a caught system call
@@ -130,5 +132,8 @@ struct Thread {
     general_dirty = false;
   }
 };
+
+// Of one that runs, and that nobody would trace any more: it would die of that, or run wrongly.
+bool has_something_of_ours(const Thread& asleep);
 
 }  // namespace stub

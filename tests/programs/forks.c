@@ -97,6 +97,34 @@ int main(int argc, char** argv) {
         _exit(shared(4) == 8 ? 23 : 99);
       }
       good += collect(child);
+    } else if (!strcmp(mode, "vfork-nested")) {  // the child calls vfork itself
+      pid_t child = vfork();
+      if (child == 0) {
+        volatile pid_t grandchild = vfork();
+        if (grandchild == 0) _exit(shared(4) == 8 ? 23 : 99);
+        int status;
+        waitpid(grandchild, &status, 0);
+        child_here();
+        _exit(WEXITSTATUS(status));
+      }
+      good += collect(child);
+    } else if (!strcmp(mode, "vfork-killed")) {
+      pid_t child = vfork();
+      if (child == 0) {
+        child_here();
+        raise(SIGKILL);
+        _exit(99);
+      }
+      int status;
+      good += waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+              WTERMSIG(status) == SIGKILL;
+    } else if (!strcmp(mode, "vfork-copy")) {  // the parent sleeps, the memory is a copy
+      pid_t child = (pid_t)syscall(SYS_clone, CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, NULL);
+      if (child == 0) {
+        child_here();
+        _exit(shared(4) == 8 ? 23 : 99);
+      }
+      good += collect(child);
     } else if (!strncmp(mode, "clone", 5)) {  // neither a thread nor a fork to a tracer
       static char stack[65536];
       pid_t child = clone(strcmp(mode, "clone-exec") ? cloned_child : cloned_exec,

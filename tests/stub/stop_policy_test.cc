@@ -48,6 +48,7 @@ constexpr auto fetching = [](StopFacts& f) { f.breakpoint_fault = true; };
 constexpr auto handler = [](StopFacts& f) { f.entered_handler = true; };
 constexpr auto own_signal = [](StopFacts& f) { f.own_signal = true; };
 constexpr auto hidden = [](StopFacts& f) { f.hidden = true; };
+constexpr auto unattended = [](StopFacts& f) { f.hidden = f.unattended = true; };
 constexpr auto catching = [](StopFacts& f) { f.catching_syscalls = true; };
 constexpr auto held = [](StopFacts& f) { f.want = Want::hold; };
 
@@ -70,6 +71,8 @@ TEST_CASE("stop_policy: int3") {
       {"a site of our own", with(int3, ours), Action::pass_site},
       {"back from a handler", with(int3, ours, client, passed), Action::pass_site},
       {"a vfork child on its parent's site", with(int3, ours, client, hidden), Action::pass_site},
+      {"commands left behind", with(int3, ours, client, unattended), Action::hit_site},
+      {"a site of our own, unattended", with(int3, ours, unattended), Action::pass_site},
       {"a site that is gone", with(int3, vanished, client), Action::back_up},
       {"a site that is gone, hidden", with(int3, vanished, hidden), Action::back_up},
       {"the program's own int3", int3, Action::report_signal},
