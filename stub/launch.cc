@@ -22,10 +22,12 @@
 
 #include <cassert>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 #include <variant>
 
 #include "stub/daemon_signals.h"
@@ -33,6 +35,7 @@
 #include "stub/printable.h"
 #include "stub/ptrace_refusal.h"
 #include "stub/signal_state.h"
+#include "stub/unique_fd.h"
 #include "stub/wait_status.h"
 
 namespace stub {
@@ -41,18 +44,27 @@ namespace {
 // Exit status of a child that could not become the program, as shells have it.
 constexpr int cannot_run = 127;
 
-[[noreturn]] void give_up(std::string_view what, int error) {
+// The ends of the pipes that the child has: `gate` it reads from until it may go on, `report` gets
+// a sentence if it cannot become the program, and is closed by its first exec.
+struct ChildEnds {
+  int gate = -1;
+  int report = -1;
+};
+
+[[noreturn]] void give_up(std::string_view what, int error, int report) {
   say(fmt::format("gdbserver: {}", what));
   say(fmt::format("gdbserver: Error: {}", std::strerror(error)));
+  const std::string why = fmt::format("{}: {}", what, std::strerror(error));
+  [[maybe_unused]] const ssize_t written = write(report, why.data(), why.size());
   _exit(cannot_run);
 }
 
 // A shell prints the name of a program that it does not find as it is. Commands for a terminal in
 // it, or lines that look like the server's, are a client's doing.
-void refuse_unprintable(const LaunchSpec& spec) {
+void refuse_unprintable(const LaunchSpec& spec, int report) {
   const std::string program = resolve_program(spec.program.front());
   if (printable(program) != program && access(program.c_str(), X_OK) != 0)
-    give_up("Cannot exec " + program, errno);
+    give_up("Cannot exec " + program, errno, report);
 }
 
 std::string startup_shell() {
@@ -89,13 +101,13 @@ void redirect_stdio() {
   say("stdin/stdout redirected");
 }
 
-void open_streams(const LaunchSpec& spec) {
+void open_streams(const LaunchSpec& spec, int report) {
   for (int fd = 0; fd < 3; ++fd) {
     const std::string& path = spec.streams[static_cast<std::size_t>(fd)];
     if (path.empty()) continue;
     const int flags = fd == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
     const int opened = open(path.c_str(), flags | O_NOCTTY, 0666);
-    if (opened < 0) give_up("Cannot open " + path, errno);
+    if (opened < 0) give_up("Cannot open " + path, errno, report);
     if (opened != fd) {
       dup2(opened, fd);
       close(opened);
@@ -113,32 +125,32 @@ void wait_for_parent(int gate) {
   if (got != 1) _exit(cannot_run);
 }
 
-void let_child_go(int gate) {
+void let_child_go(UniqueFd gate) {
   constexpr char byte = 0;
-  while (write(gate, &byte, 1) < 0 && errno == EINTR) {
+  while (write(gate.get(), &byte, 1) < 0 && errno == EINTR) {
   }
-  close(gate);
 }
 
-[[noreturn]] void become_program(const LaunchSpec& spec, const Command& command, int gate) {
+[[noreturn]] void become_program(const LaunchSpec& spec, const Command& command,
+                                 const ChildEnds& ends) {
   setpgid(0, 0);
+  initial_signal_state().restore();
+  wait_for_parent(ends.gate);  // before anything that can fail: nobody can seize a dead child
   if (spec.redirect_stdio) redirect_stdio();
-  open_streams(spec);
+  open_streams(spec, ends.report);
   if (!spec.working_directory.empty() && chdir(spec.working_directory.c_str()) != 0)
-    give_up("Cannot change to directory " + spec.working_directory, errno);
+    give_up("Cannot change to directory " + spec.working_directory, errno, ends.report);
   if (spec.disable_randomization) {
     // 0xffffffff asks without changing anything.
     const int persona = personality(0xffffffff);
     if (persona != -1) personality(static_cast<unsigned long>(persona) | ADDR_NO_RANDOMIZE);
   }
-  if (spec.startup_with_shell) refuse_unprintable(spec);
+  if (spec.startup_with_shell) refuse_unprintable(spec, ends.report);
   auto arguments = pointers(command.words);
   auto environment = pointers(spec.environment.entries());
-  initial_signal_state().restore();
-  wait_for_parent(gate);
   environ = environment.data();  // execvp searches the PATH that the program will see
   execvp(arguments[0], arguments.data());
-  give_up("Cannot exec " + command.words.front(), errno);
+  give_up("Cannot exec " + command.words.front(), errno, ends.report);
 }
 
 // The child is ours and has executed nothing yet.
@@ -240,31 +252,39 @@ Result<void> finish_exec(Tid tid, Tracee& tracee) {
   return {};
 }
 
-struct Gate {
-  int child_end = -1;
-  int parent_end = -1;
+struct Pipe {
+  UniqueFd reader, writer;
 };
 
-Result<Gate> make_gate() {
+Result<Pipe> make_pipe() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0)
     return fail(Errc::system, fmt::format("Cannot create pipe: {}", std::strerror(errno)), errno);
-  return Gate{ends[0], ends[1]};
+  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-Result<pid_t> fork_program(const LaunchSpec& spec, const Command& command, const Gate& gate) {
+// Afterwards each process has its own ends only.
+Result<pid_t> fork_program(const LaunchSpec& spec, const Command& command, Pipe& gate,
+                           Pipe& report) {
   const pid_t child = fork();
   if (child == 0) {
-    close(gate.parent_end);
-    become_program(spec, command, gate.child_end);
+    gate.writer = UniqueFd();
+    report.reader = UniqueFd();
+    become_program(spec, command, {.gate = gate.reader.get(), .report = report.writer.get()});
   }
   const int error = errno;
-  close(gate.child_end);
-  if (child < 0) {
-    close(gate.parent_end);
+  gate.reader = UniqueFd();
+  report.writer = UniqueFd();
+  if (child < 0)
     return fail(Errc::system, fmt::format("Cannot fork: {}", std::strerror(error)), error);
-  }
   return child;
+}
+
+// What a child has reported that has died since.
+std::string read_report(int fd) {
+  char text[PIPE_BUF];
+  const ssize_t got = read(fd, text, sizeof text);
+  return got > 0 ? std::string(text, static_cast<std::size_t>(got)) : std::string();
 }
 
 }  // namespace
@@ -303,9 +323,11 @@ std::string shell_command(const std::vector<std::string>& words) {
 Result<Pid> launch(const LaunchSpec& spec, Tracee& tracee) {
   assert(!spec.program.empty());
   const Command command = command_of(spec);
-  const auto gate = make_gate();
+  auto gate = make_pipe();
   if (!gate) return tl::unexpected(gate.error());
-  const auto forked = fork_program(spec, command, *gate);
+  auto report = make_pipe();
+  if (!report) return tl::unexpected(report.error());
+  const auto forked = fork_program(spec, command, *gate, *report);
   if (!forked) return tl::unexpected(forked.error());
 
   const pid_t child = *forked;
@@ -313,19 +335,20 @@ Result<Pid> launch(const LaunchSpec& spec, Tracee& tracee) {
   setpgid(child, child);  // the child does it, too; whoever is first
   if (auto seized = tracee.seize(tid, spec.lifetime); !seized) {
     abandon(child, tracee);
-    close(gate->parent_end);
     return fail(Errc::refused,
                 fmt::format("Cannot trace created process: {}",
                             explain_ptrace_refusal(child, seized.error().sys_errno)),
                 seized.error().sys_errno);
   }
   if (spec.terminal != nullptr) spec.terminal->lend_to(child);
-  let_child_go(gate->parent_end);
+  let_child_go(std::move(gate->writer));
 
   auto started = follow_execs(tid, command.execs, tracee);
   if (started) started = finish_exec(tid, tracee);
   if (!started) {
     if (spec.terminal != nullptr) spec.terminal->take_back();
+    if (std::string why = read_report(report->reader.get()); spec.say_why && !why.empty())
+      return fail(Errc::refused, std::move(why));
     return tl::unexpected(started.error());
   }
   say(fmt::format("Process {} created; pid = {}", resolve_program(spec.program.front()), child));

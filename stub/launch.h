@@ -18,6 +18,7 @@ struct LaunchSpec {
   Environment environment;
   std::string working_directory;  // empty: the daemon's
   bool startup_with_shell = true;
+  bool say_why = false;  // see launch(): for a client that shows the error to its user
   bool disable_randomization = true;
   // The client talks on our stdin and stdout: the program gets /dev/null and our stderr instead.
   bool redirect_stdio = false;
@@ -34,7 +35,9 @@ struct LaunchSpec {
 //
 // Errors: refused, with gdbserver's sentence ("During startup program exited with code 127.") when
 // the program never came to run; system or refused when it cannot be traced. Details that gdbserver
-// prints from the child ("gdbserver: Cannot exec ...") are on stderr.
+// prints from the child ("gdbserver: Cannot exec ...") are on stderr. With say_why the error is
+// such a detail ("Cannot exec /x: No such file or directory"; the directory, a stream) where it is
+// known: a shell or a wrapper that fails to start the program does not tell.
 Result<Pid> launch(const LaunchSpec& spec, Tracee& tracee);
 
 // gdbserver's reading of PROG: a bare name that is a file here means that file, else PATH is

@@ -165,7 +165,7 @@ TEST_CASE("a wrapper is gone through, whatever it does on its way") {
   }
 }
 
-TEST_CASE("what never comes to run is told in gdbserver's words") {
+TEST_CASE("what never comes to run is told in gdbserver's words, or with its reason") {
   struct Row {
     const char* what;
     LaunchSpec spec;
@@ -179,18 +179,45 @@ TEST_CASE("what never comes to run is told in gdbserver's words") {
   dying.wrapper = {"/bin/sh", "-c", "kill -SEGV $$", "sh"};
   LaunchSpec nowhere = direct({"/bin/true"});
   nowhere.working_directory = "/no/such/directory";
+  const auto say_why = [](LaunchSpec spec) {
+    spec.say_why = true;
+    return spec;
+  };
+  LaunchSpec in_a_file = direct({"/bin/true"});
+  in_a_file.working_directory = "/etc/passwd";
+  LaunchSpec no_input = spec_for({"/bin/true"});
+  no_input.streams[0] = "/no/such/file";
+  LaunchSpec no_output = direct({"/bin/true"});
+  no_output.streams[1] = "/no/such/directory/file";
+  LaunchSpec no_errors = direct({"/bin/true"});
+  no_errors.streams[2] = "/";
   const Row rows[] = {
       {"absent", spec_for({"/no/such/program"}), "During startup program exited with code 127."},
       {"absent, direct", direct({"/no/such/program"}),
        "During startup program exited with code 127."},
+      {"absent, direct, why", say_why(direct({"/no/such/program"})),
+       "Cannot exec /no/such/program: No such file or directory"},
+      {"absent, why, which the shell knows", say_why(spec_for({"/no/such/program"})),
+       "During startup program exited with code 127."},
       {"not executable", spec_for({"/etc/passwd"}), "During startup program exited with code 126."},
       {"not executable, direct", direct({"/etc/passwd"}),
        "During startup program exited with code 127."},
+      {"not executable, direct, why", say_why(direct({"/etc/passwd"})),
+       "Cannot exec /etc/passwd: Permission denied"},
       {"wrapper fails", silent_wrapper, "During startup program exited with code 1."},
       {"wrapper ends well", well_meaning, "During startup program exited normally."},
       {"wrapper dies", dying,
        "During startup program terminated with signal SIGSEGV, Segmentation fault."},
       {"no directory", nowhere, "During startup program exited with code 127."},
+      {"no directory, why", say_why(nowhere),
+       "Cannot change to directory /no/such/directory: No such file or directory"},
+      {"a directory that is a file", say_why(in_a_file),
+       "Cannot change to directory /etc/passwd: Not a directory"},
+      {"stdin", say_why(no_input), "Cannot open /no/such/file: No such file or directory"},
+      {"stdout", say_why(no_output),
+       "Cannot open /no/such/directory/file: No such file or directory"},
+      {"stderr", no_errors, "During startup program exited with code 127."},
+      {"stderr, why", say_why(no_errors), "Cannot open /: Is a directory"},
   };
   for (const Row& row : rows) {
     INFO(row.what);
