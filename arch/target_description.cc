@@ -26,7 +26,7 @@ constexpr TypeNames type_names[] = {
     {"data_ptr", "uint", "hex"},
     {"code_ptr", "uint", "hex"},
     {"i386_eflags", "uint", "hex"},
-    {"i387_ext", "ieee754", "float"},
+    {"i387_ext", "vector", "vector-uint8"},  // LLDB shows no float of ten bytes
     {"int", "uint", "hex"},
     {"vec128", "vector", "vector-uint8"},
     {"i386_mxcsr", "uint", "hex"},
@@ -123,11 +123,8 @@ const TypeNames& names_of(RegisterType type) { return type_names[static_cast<uns
 
 bool is_float(const Register& reg) { return reg.component == Component::x87 && needs_xstate(reg); }
 
-std::string_view lldb_group(const Register& reg) {
-  if (!needs_xstate(reg)) return "general";
-  return is_float(reg) ? "float" : "vector";
-}
-
+// The sets that `register read` lists, by lldb-server's names: LLDB's documentation has scripts
+// look for "General Purpose".
 std::string_view lldb_set(const Register& reg) {
   if (!needs_xstate(reg)) return "General Purpose Registers";
   return is_float(reg) ? "Floating Point Registers" : "Advanced Vector Extensions";
@@ -141,12 +138,21 @@ std::string_view lldb_generic(const Register& reg) {
   static constexpr Generic generics[] = {
       {"rip", "pc"},   {"rsp", "sp"},   {"rbp", "fp"},   {"eflags", "flags"}, {"rdi", "arg1"},
       {"rsi", "arg2"}, {"rdx", "arg3"}, {"rcx", "arg4"}, {"r8", "arg5"},      {"r9", "arg6"},
-      {"eip", "pc"},   {"esp", "sp"},   {"ebp", "fp"},
+      {"eip", "pc"},   {"esp", "sp"},   {"ebp", "fp"},   {"fs_base", "tp"},
   };
   for (const Generic& row : generics) {
     if (row.reg == reg.name) return row.generic;
   }
   return {};
+}
+
+// LLDB, its users and their scripts call the 64-bit flags rflags.
+struct LldbNames {
+  std::string_view name, alternative;  // the latter may be empty
+};
+LldbNames lldb_names(Mode mode, const Register& reg) {
+  if (mode == Mode::amd64 && reg.type == RegisterType::eflags) return {"rflags", reg.name};
+  return {reg.name, {}};
 }
 
 void attribute(std::string& out, std::string_view name, std::string_view value) {
@@ -155,7 +161,6 @@ void attribute(std::string& out, std::string_view name, std::string_view value) 
 
 std::string common_attributes(const Register& reg) {
   std::string out;
-  attribute(out, "name", reg.name);
   attribute(out, "bitsize", std::to_string(reg.bits));
   attribute(out, "type", names_of(reg.type).gdb);
   attribute(out, "regnum", std::to_string(reg.number));
@@ -163,16 +168,22 @@ std::string common_attributes(const Register& reg) {
 }
 
 // gdb derives the group from the type except for these.
-std::string gdb_attributes(const Register& reg) {
-  std::string out = common_attributes(reg);
+std::string gdb_attributes(Mode, const Register& reg) {
+  std::string out;
+  attribute(out, "name", reg.name);
+  out += common_attributes(reg);
   if (reg.type == RegisterType::float_control) attribute(out, "group", "float");
   if (reg.type == RegisterType::mxcsr) attribute(out, "group", "vector");
   return out;
 }
 
-std::string lldb_attributes(const Register& reg) {
-  std::string out = common_attributes(reg);
-  attribute(out, "group", lldb_group(reg));
+std::string lldb_attributes(Mode mode, const Register& reg) {
+  std::string out;
+  const LldbNames names = lldb_names(mode, reg);
+  attribute(out, "name", names.name);
+  if (!names.alternative.empty()) attribute(out, "altname", names.alternative);
+  out += common_attributes(reg);
+  attribute(out, "group", lldb_set(reg));
   attribute(out, "encoding", names_of(reg.type).encoding);
   attribute(out, "format", names_of(reg.type).format);
   if (reg.dwarf >= 0) {
@@ -188,7 +199,7 @@ std::string_view architecture_name(Mode mode) {
 }
 
 std::string document(Mode mode, std::span<const Register> registers,
-                     std::string (*attributes)(const Register&)) {
+                     std::string (*attributes)(Mode, const Register&)) {
   std::string out =
       "<?xml version=\"1.0\"?>\n"
       "<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
@@ -202,7 +213,7 @@ std::string document(Mode mode, std::span<const Register> registers,
       out.append("  <feature name=\"").append(feature_names[static_cast<unsigned>(feature)]);
       out.append("\">\n").append(types_of(feature, mode));
     }
-    out.append("    <reg").append(attributes(registers[i])).append("/>\n");
+    out.append("    <reg").append(attributes(mode, registers[i])).append("/>\n");
     if (i + 1 == registers.size() || feature != registers[i + 1].feature) {
       out.append("  </feature>\n");
     }
@@ -226,12 +237,14 @@ std::string lldb_target_description(Mode mode, std::span<const Register> registe
   return document(mode, registers, lldb_attributes);
 }
 
-std::string lldb_register_info(const Register& reg) {
+std::string lldb_register_info(Mode mode, const Register& reg) {
   std::string out;
   const auto field = [&out](std::string_view key, std::string_view value) {
     out.append(key).append(":").append(value).append(";");
   };
-  field("name", reg.name);
+  const LldbNames names = lldb_names(mode, reg);
+  field("name", names.name);
+  if (!names.alternative.empty()) field("alt-name", names.alternative);
   field("bitsize", std::to_string(reg.bits));
   field("offset", std::to_string(reg.offset));
   field("encoding", names_of(reg.type).encoding);

@@ -22,6 +22,6 @@ std::string lldb_target_description(Mode mode, std::span<const Register> registe
 
 // The reply to qRegisterInfo<n> for a register, for an LLDB that did not take the document
 // ("lldb gdb remote extensions", qRegisterInfo).
-std::string lldb_register_info(const Register& reg);
+std::string lldb_register_info(Mode mode, const Register& reg);
 
 }  // namespace x86

@@ -379,6 +379,9 @@ struct QueryUserName {
 struct QueryGroupName {
   std::uint32_t id = 0;
 };
+// qPlatform_shell:COMMAND,SECONDS[,DIRECTORY] (LLDB): a shell command on the server's machine. No
+// such command is run, so nothing of it is kept.
+struct RunShellCommand {};
 // qHostInfo (LLDB)
 struct QueryHostInfo {};
 
@@ -538,7 +541,7 @@ using Request = std::variant<
     SetStartupWithShell, SetEnvironment, UnsetEnvironment, ResetEnvironment, SetWorkingDirectory,
     QueryWorkingDirectory, SetStandardStream, SetDetachOnError, SetLaunchArchitecture,
     LaunchProgram, QueryLaunchSuccess, QueryProcessInfo, QueryProcessInfoOf, FirstProcesses,
-    NextProcesses, QueryUserName, QueryGroupName, QueryHostInfo,
+    NextProcesses, QueryUserName, QueryGroupName, RunShellCommand, QueryHostInfo,
     // objects and symbols
     TransferRead, TransferWrite, SymbolAnswer, QueryOffsets, QueryShlibInfoAddress,
     QueryLoadedLibraries, QueryModuleInfo,

@@ -112,6 +112,7 @@ constexpr PacketRow table[] = {
     {"qsProcessInfo", none, plain<NextProcesses>},
     {"qUserName:", follow, decimal_value<&QueryUserName::id>},
     {"qGroupName:", follow, decimal_value<&QueryGroupName::id>},
+    {"qPlatform_shell:", follow, plain<RunShellCommand>},
     {"qHostInfo", none, plain<QueryHostInfo>},
 
     // Objects and symbols

@@ -54,9 +54,7 @@ std::string gdb_key(const StopReason& why, const StopReplyFormat& f) {
       why);
 }
 
-// LLDB's reason, with what else it wants to know about it. For a watchpoint its description holds
-// the watched address, the number of the debug register and the address accessed; LLDB looks the
-// watchpoint up by the last one.
+// LLDB's reason, with what else it wants to know about it.
 std::string lldb_keys(const StopReason& why, const StopReplyFormat& f) {
   const auto child = [&](std::string_view key, const ThreadId& id) {
     return fmt::format("{0}:{1};reason:{0};", key, to_wire(id, f.multiprocess));
@@ -69,7 +67,7 @@ std::string lldb_keys(const StopReason& why, const StopReplyFormat& f) {
           [](const reason::HardwareBreakpoint&) { return std::string("reason:breakpoint;"); },
           [](const reason::Watchpoint& w) {
             return fmt::format("reason:watchpoint;description:{};",
-                               to_hex(fmt::format("{0} 0 {0}", w.address)));
+                               to_hex(watchpoint_description(w.address)));
           },
           [&](const reason::Fork& e) { return child("fork", e.child); },
           [&](const reason::Vfork& e) { return child("vfork", e.child); },
@@ -119,13 +117,21 @@ std::string lldb_threads(const ThreadStopped& stop, const StopReplyFormat& f) {
   return fmt::format("threads:{};thread-pcs:{};", ids, pcs);
 }
 
+// None for a thread that was only held because another one stopped.
+std::string lldb_reason(const ThreadStopped& stop, const StopReplyFormat& f) {
+  if (stop.signal == 0 && std::holds_alternative<reason::Signal>(stop.reason)) return {};
+  std::string text = lldb_keys(stop.reason, f);
+  if (!stop.description.empty()) text += fmt::format("description:{};", to_hex(stop.description));
+  return text;
+}
+
 std::string lldb_form(const ThreadStopped& stop, const StopReplyFormat& f) {
   std::string text =
       fmt::format("T{:02x}thread:{};", stop.signal, to_wire(stop.thread, f.multiprocess));
   text += lldb_name(stop.name);
   text += lldb_threads(stop, f);
   append_registers(text, stop.registers);
-  text += lldb_keys(stop.reason, f);
+  text += lldb_reason(stop, f);
   return text;
 }
 
@@ -138,6 +144,10 @@ std::string end_of_process(char kind, int number, std::int64_t pid, const StopRe
 }
 
 }  // namespace
+
+std::string watchpoint_description(WireAddress address) {
+  return fmt::format("{0} 0 {0}", address);
+}
 
 std::string to_wire(const StopReply& reply, const StopReplyFormat& f) {
   return std::visit(

@@ -70,6 +70,7 @@ struct ThreadStopped {
   std::vector<ExpeditedRegister> registers;
   std::optional<int> core;
   std::string name;               // LLDB only; empty: not sent
+  std::string description;        // LLDB only, for its user; empty: not sent
   std::vector<ThreadPc> threads;  // LLDB only: every thread of the process, with its PC
 };
 struct ProcessExited {
@@ -88,6 +89,10 @@ struct NoResumed {};
 
 using StopReply =
     std::variant<ThreadStopped, ProcessExited, ProcessKilled, ThreadExited, NoResumed>;
+
+// LLDB's description of a watchpoint's stop: the watched address, the number of the debug register
+// and the address accessed. LLDB looks the watchpoint up by the last one.
+std::string watchpoint_description(WireAddress address);
 
 struct StopReplyFormat {
   bool lldb = false;

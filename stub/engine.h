@@ -162,6 +162,12 @@ class Engine {
   Result<x86::RegisterFile> read_registers(Tid tid, RegisterParts parts);
   // A changed PC means the thread hits a breakpoint that is there.
   Result<void> write_registers(Tid tid, const x86::RegisterFile& file, RegisterParts parts);
+  // The thread counts as stopped for that again, whatever it has stopped for since: an expression
+  // of LLDB's has been undone. A signal that came meanwhile is forgotten.
+  void restore_stop(Tid tid, const std::optional<Stop>& stop);
+  // The signal that the thread's stop was told with goes to the program only if the client sends it
+  // (ResumeAction::signal), not with detach().
+  void withhold_signal(Tid tid);
   // As far as the kernel's is not that of the stop the client was told: told_siginfo.h. What the
   // client has written is what it reads until the thread is resumed, and the kernel gets it where a
   // signal can be delivered with it. Errors: thread_gone.

@@ -159,7 +159,7 @@ void Engine::adopt_launched(Pid pid) {
   leader.newborn = false;
   leader.running = false;
   if (regs) leader.set_fetched(*regs);
-  leader.last_stop = Stop{.kind = StopKind::signal, .signal = SIGTRAP};
+  leader.last_stop = Stop{.kind = StopKind::signal, .signal = SIGTRAP, .taken_over = true};
 }
 
 // The list of threads is read again until a pass finds no new one: those that are created meanwhile
@@ -237,7 +237,7 @@ Result<void> Engine::take_over(Inferior& attached) {
   } while (in_time && !at_rest());
   for (auto& [tid, member] : attached.threads) {
     member->want = Want::hold;
-    member->last_stop = Stop{.kind = StopKind::signal, .signal = 0};
+    member->last_stop = Stop{.kind = StopKind::signal, .signal = 0, .taken_over = true};
   }
   if (Thread* leader = thread(leader_of(pid))) adopt_signal(*leader);
   gate_ = gate_before;
@@ -251,6 +251,7 @@ void Engine::adopt_signal(Thread& leader) {
   });
   if (report == reports_.end()) return;
   leader.last_stop = report->stop;
+  leader.last_stop->taken_over = true;
   leader.stop_pending = false;
   reports_.erase(report);
 }

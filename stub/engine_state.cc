@@ -78,6 +78,19 @@ std::optional<std::uint64_t> Engine::result_of_fork(const Thread& thread) {
   return static_cast<std::uint64_t>(child->ns_tids[level]);
 }
 
+void Engine::restore_stop(Tid tid, const std::optional<Stop>& stop) {
+  Thread* held = thread(tid);
+  if (held == nullptr || held->want != Want::hold) return;
+  held->last_stop = stop;
+  const bool has_signal = stop && stop->kind == StopKind::signal && !stop->interrupt;
+  held->stop_signal = has_signal && stop->signal != SIGTRAP ? stop->signal : 0;
+}
+
+void Engine::withhold_signal(Tid tid) {
+  Thread* held = thread(tid);
+  if (held != nullptr && held->want == Want::hold) held->stop_signal = 0;
+}
+
 Result<siginfo_t> Engine::siginfo(Tid tid) {
   const Thread* known = thread(tid);
   if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);

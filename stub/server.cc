@@ -9,7 +9,9 @@
 // A second client, or one of a user that may not debug, gets an error packet and is closed. The
 // packet is read by gdb as the reply to its first request, so its user sees the sentence. To be
 // seen it must not be overtaken by a reset, which is what closing a socket with unread input sends
-// (tcp(7)); so we wait for the other side to close, but not for long.
+// (tcp(7)); so we wait for the other side to close, but not for long. LLDB takes any reply to its
+// first request for a session's beginning and waits for ever for the next one; a connection that is
+// closed it reports at once. So the first request is waited for, and LLDB gets no reply.
 #include "stub/server.h"
 
 #include <fmt/core.h>
@@ -33,6 +35,7 @@
 #include <vector>
 
 #include "stub/daemon_signals.h"
+#include "stub/dialect.h"
 #include "stub/guardian.h"
 #include "stub/log.h"
 #include "stub/time_share.h"
@@ -53,6 +56,8 @@ std::string error_packet(std::string_view text) {
   for (const char c : body) sum += static_cast<unsigned char>(c);
   return fmt::format("${}#{:02x}", body, sum & 0xff);
 }
+
+std::string refusal_packet(const std::string& why) { return "+" + error_packet(why); }
 
 ssize_t write_some(int fd, std::string_view bytes) {
   ssize_t written;
@@ -147,9 +152,13 @@ class Server::Loop {
 
   struct Refused {
     Refused(asio::io_context& io, Connection connection)
-        : socket(io, connection.in.release()), timer(io) {}
+        : socket(io, connection.in.release()),
+          timer(io),
+          answer(refusal_packet(connection.refusal)) {}
     Descriptor socket;
     asio::steady_timer timer;
+    std::string answer;    // empty once it has been sent
+    std::string received;  // until it has
   };
 
   void wait_for_signals() {
@@ -257,26 +266,46 @@ class Server::Loop {
       tell_of_refused(connection);
     else
       connection.refusal = "another client is connected";
-    write_some(connection.writer(), "+" + error_packet(connection.refusal));
-    if (refused_ == most) return;
+    if (refused_ == most) {
+      write_some(connection.writer(), refusal_packet(connection.refusal));
+      return;
+    }
     ++refused_;
-    ::shutdown(connection.writer(), SHUT_WR);
     auto refused = std::make_shared<Refused>(io_, std::move(connection));
     drain(refused);
     refused->timer.expires_after(patience);
-    refused->timer.async_wait([this, refused](const asio::error_code&) { dismiss(*refused); });
+    refused->timer.async_wait([this, refused](const asio::error_code&) {
+      answer(*refused);
+      dismiss(*refused);
+    });
   }
 
   void drain(std::shared_ptr<Refused> refused) {
     refused->socket.async_wait(
         descriptor_base::wait_read, [this, refused](const asio::error_code& error) {
           if (error || !refused->socket.is_open()) return;
-          std::array<char, 4096> ignored;
-          const ssize_t got =
-              ::read(refused->socket.native_handle(), ignored.data(), ignored.size());
+          std::array<char, 4096> bytes;
+          const ssize_t got = ::read(refused->socket.native_handle(), bytes.data(), bytes.size());
+          if (got > 0) on_request(*refused, {bytes.data(), static_cast<std::size_t>(got)});
+          if (!refused->socket.is_open()) return;
           if (got > 0 || (got < 0 && would_block(errno))) return drain(refused);
           dismiss(*refused);
         });
+  }
+
+  void on_request(Refused& refused, std::string_view bytes) {
+    if (refused.answer.empty()) return;
+    refused.received += bytes;
+    const auto dialect = dialect_of_first_bytes(refused.received);
+    if (dialect == Dialect::lldb) return dismiss(refused);
+    constexpr std::size_t enough = 64;  // for any dialect
+    if (dialect || refused.received.size() > enough) answer(refused);
+  }
+
+  void answer(Refused& refused) {
+    if (!refused.socket.is_open() || refused.answer.empty()) return;
+    write_some(refused.socket.native_handle(), std::exchange(refused.answer, {}));
+    ::shutdown(refused.socket.native_handle(), SHUT_WR);
   }
 
   void dismiss(Refused& refused) {

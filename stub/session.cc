@@ -196,6 +196,7 @@ void Session::on_packet(std::string_view payload) {
 Reply Session::answer(std::string_view payload) {
   if (is_disabled(payload)) return "";
   const auto request = rsp::parse(payload);
+  if (request && only_lldb_sends(*request)) connection_.dialect = Dialect::lldb;
   if (request && connection_.observes) return answer_observer(*request);
   if (request)
     return std::visit(
@@ -247,7 +248,7 @@ Reply Session::reply_to(const Result<void>& result) const {
 // Whether the server is to outlive its programs. `target remote` is over with its last program even
 // with --multi, as with gdbserver; LLDB never says `!`.
 bool Session::extended() const {
-  return connection_.extended || (settings_.multi && connection_.lldb);
+  return connection_.extended || (settings_.multi && connection_.lldb());
 }
 
 // What the user said on the command line goes before what a client likes. gdbserver keeps the

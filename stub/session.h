@@ -34,6 +34,7 @@
 #include "protocol/packets.h"
 #include "protocol/stop_reply.h"
 #include "stub/command_line.h"
+#include "stub/dialect.h"
 #include "stub/engine.h"
 #include "stub/host_io.h"
 #include "stub/launch.h"
@@ -82,6 +83,13 @@ struct AwaitedProcess {
   std::chrono::steady_clock::time_point next_look{};
 };
 
+// What QSaveRegisterState keeps of a thread: LLDB restores it after the program has executed an
+// expression, whatever happened meanwhile.
+struct SavedThread {
+  x86::RegisterFile registers;
+  std::optional<StopReport> own_stop;  // nothing: it was only held with the others
+};
+
 class Session : public Peer {
  public:
   Session(Engine& engine, SessionSettings settings);
@@ -120,7 +128,7 @@ class Session : public Peer {
     bool observes = false;  // a second client, who may look and not touch
     bool leaves = false;    // that client has said so
     bool acks = true;
-    bool lldb = false;
+    Dialect dialect = Dialect::gdb;
     bool described = false;  // reads registers from a target description (xmlRegisters=i386)
     bool multiprocess = false;
     bool swbreak = false, hwbreak = false;
@@ -148,9 +156,9 @@ class Session : public Peer {
     std::string document;
 
     std::unique_ptr<HostIo> files;
-    std::map<std::uint32_t, x86::RegisterFile> saved_registers;
+    std::map<std::uint32_t, SavedThread> saved_threads;
     std::uint32_t next_saved = 1;
-    std::optional<Error> launch_error;   // of LLDB's `A`
+    std::optional<Error> launch_error;   // of the last start, for qLaunchSuccess
     std::array<std::string, 3> streams;  // QSetSTDIN, ...OUT, ...ERR: see LaunchSpec
     bool detach_on_error = false;        // QSetDetachOnError
     std::optional<AwaitedProcess> awaited;
@@ -159,6 +167,7 @@ class Session : public Peer {
     bool has_more() const { return work || next_frame || !input.empty(); }
     // For the ^C of one whose request is worked on, and for the news that it has gone.
     bool has_room() const { return work ? input.size() < packet_size : !has_more(); }
+    bool lldb() const { return dialect == Dialect::lldb; }
   };
 
   // ---- session.cc: bytes, packets, replies -----------------------------------------------------
@@ -199,13 +208,16 @@ class Session : public Peer {
   rsp::ThreadStopped thread_stopped(const StopReport& report);
   std::vector<rsp::ExpeditedRegister> expedited(Pid pid, Tid tid);
   void add_lldb_details(rsp::ThreadStopped& stop, Pid pid, Tid tid);
+  std::string fault_of(Tid tid, const Stop& stop) const;
   rsp::StopReplyFormat stop_format() const;
   std::optional<StopReport> stop_of(Tid tid) const;
   std::optional<StopReport> own_stop_of(Tid tid) const;
+  void restore_stop(Tid tid, const std::optional<StopReport>& own_stop);
   void forget_resumed();
+  Tid first_thread(Pid pid) const;
   std::optional<StopReport> current_stop() const;
-  int wire_signal(int host) const;
-  int host_signal(int wire) const;
+  int wire_signal(int host) const { return stub::wire_signal(connection_.dialect, host); }
+  int host_signal(int wire) const { return stub::host_signal(connection_.dialect, wire); }
   std::bitset<65> listed_signals(const std::vector<int>& list) const;
 
   // ---- threads, session_threads.cc -------------------------------------------------------------
@@ -360,12 +372,14 @@ class Session : public Peer {
   Reply on(const rsp::NextProcesses&);
   Reply on(const rsp::QueryUserName&);
   Reply on(const rsp::QueryGroupName&);
+  Reply on(const rsp::RunShellCommand&);
   Reply on(const rsp::QueryLoadedLibraries&);
   Reply on(const rsp::QueryModuleInfo&);
   Work<Reply> threads_info();
   Work<Reply> first_processes(rsp::FirstProcesses request);
   Work<Reply> next_process();
   ThreadInfo thread_info(Tid tid);
+  std::optional<std::string> description_of(Tid tid, const Stop& stop) const;
 
   Engine& engine_;
   SessionSettings settings_;

@@ -69,13 +69,23 @@ Reply Session::on(const rsp::QueryThreadStop& request) {
   return stop_reply(own_stop_of(*tid).value_or(StopReport{held->pid, *tid, Stop{}}));
 }
 
+std::optional<std::string> Session::description_of(Tid tid, const Stop& stop) const {
+  if (stop.kind == StopKind::write_watch || stop.kind == StopKind::access_watch)
+    return rsp::watchpoint_description(stop.value);
+  std::string fault = stop.kind == StopKind::signal ? fault_of(tid, stop) : std::string();
+  return fault.empty() ? std::nullopt : std::optional(std::move(fault));
+}
+
 ThreadInfo Session::thread_info(Tid tid) {
   ThreadInfo info;
   info.tid = tid;
   if (auto name = proc_fs::comm(tid)) info.name = std::move(*name);
-  if (const auto stop = own_stop_of(tid); stop && stop->stop.signal != 0) {
+  const auto stop = own_stop_of(tid);
+  const int signal = stop ? told_signal(connection_.dialect, stop->stop) : 0;
+  if (signal != 0) {
     info.reason = reason_name(stop->stop.kind);
-    info.signal = stop->stop.signal;
+    info.description = description_of(tid, stop->stop);
+    info.signal = signal;
   }
   const auto file = engine_.read_registers(tid, {});
   if (!file) return info;
@@ -106,10 +116,7 @@ Reply Session::on(const rsp::QueryThreadExtendedInfo&) { return ""; }
 
 // ---- host and processes ------------------------------------------------------------------------
 
-Reply Session::on(const rsp::QueryHostInfo&) {
-  connection_.lldb = true;
-  return host_info_text(read_host_info());
-}
+Reply Session::on(const rsp::QueryHostInfo&) { return host_info_text(read_host_info()); }
 
 Reply Session::on(const rsp::QueryProcessInfo&) {
   const auto pid = current_process();
@@ -149,6 +156,12 @@ Work<Reply> Session::next_process() {
 Reply Session::on(const rsp::QueryUserName& request) { return rsp::to_hex(user_name(request.id)); }
 Reply Session::on(const rsp::QueryGroupName& request) {
   return rsp::to_hex(group_name(request.id));
+}
+
+// In the form of a command's exit status and output, which LLDB shows. To an empty reply it says
+// "malformed reply".
+Reply Session::on(const rsp::RunShellCommand&) {
+  return "F,0000007e,00000000,The server runs no shell commands for its clients.\n";
 }
 
 // Darwin's way to list libraries; on Linux LLDB follows the link map.

@@ -37,14 +37,14 @@ Reply Session::on(const rsp::ReadMemory& request) {
 // GDB's form begins with `b`. LLDB's is the bare bytes, and `x0,0` is how it asks whether there is
 // the packet at all.
 Reply Session::on(const rsp::ReadMemoryBinary& request) {
-  if (connection_.lldb && request.length == 0) return std::string(rsp::ok_reply);
+  if (connection_.lldb() && request.length == 0) return std::string(rsp::ok_reply);
   const auto pid = current_process();
   if (!pid) return error_reply(pid.error());
   std::vector<std::byte> bytes(
       static_cast<std::size_t>(std::min<std::uint64_t>(request.length, packet_size)));
   bytes.resize(engine_.read_memory(*pid, Address(request.address), bytes));
   if (bytes.empty() && request.length != 0) return error_reply(unreadable());
-  std::string reply = connection_.lldb ? "" : "b";
+  std::string reply = connection_.lldb() ? "" : "b";
   rsp::append_escaped(reply, bytes, packet_size - 1);
   return reply;
 }

@@ -121,7 +121,7 @@ Reply Session::answer_observer(const rsp::Request& request) {
           [&](const rsp::QuerySupported& query) -> Reply {
             take_features(query);
             std::string reply = rsp::supported_reply(packet_size, withheld_from_observers);
-            return connection_.lldb ? reply + ";native-signals+" : reply;
+            return connection_.lldb() ? reply + ";native-signals+" : reply;
           },
           [&](const rsp::QueryStopReason&) -> Reply { return observed_stop(); },
           [&](const rsp::ReadRegisters& read) -> Reply {

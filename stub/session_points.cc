@@ -28,6 +28,13 @@ Result<SiteProgram> verified(const rsp::InsertPoint& request) {
   return program;
 }
 
+// x86 cannot watch for reads alone (SDM vol. 3, "Debug Registers"). gdbserver says so, and gdb
+// takes an access watchpoint in its place by itself; LLDB expects the server to, as lldb-server
+// does.
+rsp::PointType watched_as(rsp::PointType type, bool lldb) {
+  return lldb && type == rsp::PointType::read_watchpoint ? rsp::PointType::access_watchpoint : type;
+}
+
 bool is_software(rsp::PointType type) { return type == rsp::PointType::software_breakpoint; }
 
 }  // namespace
@@ -40,9 +47,9 @@ Reply Session::on(const rsp::InsertPoint& request) {
   const Address at(request.address);
   if (is_software(request.type))
     return reply_to(engine_.insert_breakpoint(*pid, at, std::move(*program)));
-  const auto inserted =
-      engine_.insert_hardware(*pid, request.type, at, request.kind, std::move(*program));
-  if (inserted) hardware_points_.emplace(*pid, request.type, at, request.kind);
+  const auto type = watched_as(request.type, connection_.lldb());
+  const auto inserted = engine_.insert_hardware(*pid, type, at, request.kind, std::move(*program));
+  if (inserted) hardware_points_.emplace(*pid, type, at, request.kind);
   return reply_to(inserted);
 }
 
@@ -58,8 +65,9 @@ Reply Session::on(const rsp::RemovePoint& request) {
   if (!pid) return error_reply(pid.error());
   const Address at(request.address);
   if (is_software(request.type)) return reply_to(remove_breakpoint(*pid, at));
-  hardware_points_.erase({*pid, request.type, at, request.kind});
-  return reply_to(engine_.remove_hardware(*pid, request.type, at, request.kind));
+  const auto type = watched_as(request.type, connection_.lldb());
+  hardware_points_.erase({*pid, type, at, request.kind});
+  return reply_to(engine_.remove_hardware(*pid, type, at, request.kind));
 }
 
 Reply Session::on(const rsp::QueryWatchpointSupport&) { return "num:4;"; }

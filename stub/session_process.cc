@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/framing.h"
 #include "protocol/hex.h"
 #include "protocol/replies.h"
 #include "stub/guardian.h"
@@ -45,13 +46,20 @@ std::string with_home(std::string path) {
 
 // ---- programs ----------------------------------------------------------------------------------
 
+// LLDB gives the words as the program shall have them, and wants to hear why a start failed, which
+// a shell in between does not tell: lldb-server uses none.
 Result<Pid> Session::start_program() {
   if (settings_.no_run)
     return fail(Errc::refused, "Starting programs is switched off (--no-run)", EPERM);
   if (settings_.launch.program.empty()) return fail(Errc::refused, "No program to start");
   LaunchSpec spec = settings_.launch;
   spec.streams = connection_.streams;
+  if (connection_.lldb()) {
+    spec.startup_with_shell = false;
+    spec.say_why = true;
+  }
   auto pid = settings_.launcher(spec);
+  connection_.launch_error = pid ? std::nullopt : std::optional(pid.error());
   if (pid) {
     engine_.adopt_launched(*pid);
     select(*pid, leader_of(*pid));
@@ -63,7 +71,7 @@ Result<Pid> Session::start_program() {
 // The server's user is told as well: gdb shows no reason before version 16.
 Reply Session::refuse(const Error& error) {
   say(error.text);
-  return error_reply(error, true);
+  return error_reply(error, !connection_.lldb());  // for LLDB an error is `Exx`
 }
 
 Reply Session::on(const rsp::Run& request) {
@@ -92,13 +100,12 @@ Reply Session::on(const rsp::Restart&) {
 Reply Session::on(const rsp::LaunchProgram& request) {
   settings_.launch.program = request.arguments;
   const auto pid = start_program();
-  connection_.launch_error = pid ? std::nullopt : std::optional(pid.error());
-  return pid ? std::string(rsp::ok_reply) : error_reply(pid.error());
+  return pid ? std::string(rsp::ok_reply) : refuse(pid.error());
 }
 
 Reply Session::on(const rsp::QueryLaunchSuccess&) {
   if (!connection_.launch_error) return std::string(rsp::ok_reply);
-  return "E" + connection_.launch_error->text;
+  return rsp::escaped("E" + connection_.launch_error->text);
 }
 
 // ---- attaching ---------------------------------------------------------------------------------
@@ -110,19 +117,15 @@ Result<void> Session::may_attach() const {
   return {};
 }
 
-// The stop of an attach is nobody's doing, so no signal is told; LLDB is used to SIGSTOP.
+// The stop of an attach is nobody's doing, so GDB is told no signal.
 Reply Session::attach(Pid pid) {
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
   if (const auto allowed = may_attach(); !allowed) return refuse(allowed.error());
   if (const auto attached = engine_.attach(pid); !attached) return refuse(attached.error());
   say(fmt::format("Attached; pid = {}", raw(pid)));
   if (engine_.non_stop()) return std::string(rsp::ok_reply);
-  const auto stop = stop_of(leader_of(pid));
-  const int signal = stop ? stop->stop.signal : 0;
   return tell(
-      {pid,
-       leader_of(pid),
-       {.kind = StopKind::signal, .signal = signal == 0 && connection_.lldb ? SIGSTOP : signal}});
+      stop_of(leader_of(pid)).value_or(StopReport{pid, leader_of(pid), {.taken_over = true}}));
 }
 
 Reply Session::on(const rsp::Attach& request) {

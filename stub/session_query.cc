@@ -13,9 +13,8 @@ namespace stub {
 
 // ---- the connection ----------------------------------------------------------------------------
 
-// LLDB gives itself away by the architectures it lists (GDB says `i386` alone). It takes signals as
-// the host's numbers where the server says so, and reads memory in its own form where binary-upload
-// is not announced.
+// LLDB takes signals as the host's numbers where the server says so, and reads memory in its own
+// form where binary-upload is not announced.
 void Session::take_features(const rsp::QuerySupported& request) {
   connection_.error_message = false;
   connection_.described = false;
@@ -33,10 +32,9 @@ void Session::take_features(const rsp::QuerySupported& request) {
     if (feature.name == "xmlRegisters") {
       const std::string architectures = feature.value.value_or("");
       connection_.described = ("," + architectures + ",").find(",i386,") != std::string::npos;
-      if (architectures.find(',') != std::string::npos) connection_.lldb = true;
     }
   }
-  if (connection_.lldb) connection_.interest.exec = true;
+  if (connection_.lldb()) connection_.interest.exec = true;
   connection_.stat_is_lstat = connection_.error_message && !gdb_17;
 }
 
@@ -45,9 +43,9 @@ Reply Session::on(const rsp::QuerySupported& request) {
   engine_.set_interest(connection_.interest);
   std::vector<std::string_view> withheld;
   if (!connection_.error_message) withheld.push_back("error-message");
-  if (connection_.lldb) withheld.push_back("binary-upload");
+  if (connection_.lldb()) withheld.push_back("binary-upload");
   std::string reply = rsp::supported_reply(packet_size, withheld);
-  if (connection_.lldb) reply += ";native-signals+";
+  if (connection_.lldb()) reply += ";native-signals+";
   return reply;
 }
 
@@ -79,15 +77,9 @@ Reply Session::on(const rsp::EnableErrorStrings&) {
 
 Reply Session::on(const rsp::Echo& request) { return rsp::escaped("qEcho:" + request.text); }
 
-Reply Session::on(const rsp::EnableThreadSuffix&) {
-  connection_.lldb = true;
-  return std::string(rsp::ok_reply);
-}
+Reply Session::on(const rsp::EnableThreadSuffix&) { return std::string(rsp::ok_reply); }
 
-Reply Session::on(const rsp::ListThreadsInStopReply&) {
-  connection_.lldb = true;
-  return std::string(rsp::ok_reply);
-}
+Reply Session::on(const rsp::ListThreadsInStopReply&) { return std::string(rsp::ok_reply); }
 
 Reply Session::on(const rsp::MonitorCommand& request) {
   const auto pid = current_process();

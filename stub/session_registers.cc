@@ -20,7 +20,7 @@ Error no_such_register() { return {Errc::refused, 0, "No such register"}; }
 
 const x86::RegisterSet& Session::registers_of(Pid pid) const {
   const x86::Mode mode = engine_.mode(pid);
-  return connection_.described || connection_.lldb ? x86::RegisterSet::get(mode)
+  return connection_.described || connection_.lldb() ? x86::RegisterSet::get(mode)
                                                    : x86::RegisterSet::undescribed(mode);
 }
 
@@ -76,19 +76,21 @@ Reply Session::on(const rsp::SaveRegisterState& request) {
   if (!tid) return error_reply(tid.error());
   auto file = engine_.read_registers(*tid, everything);
   if (!file) return error_reply(file.error());
-  auto& saved = connection_.saved_registers;
+  auto& saved = connection_.saved_threads;
   if (saved.size() >= max_saved_states) saved.erase(saved.begin());
   const std::uint32_t id = connection_.next_saved++;
-  saved[id] = std::move(*file);
+  saved[id] = SavedThread{std::move(*file), own_stop_of(*tid)};
   return fmt::format("{}", id);
 }
 
 Reply Session::on(const rsp::RestoreRegisterState& request) {
   const auto tid = thread_for(request.thread);
   if (!tid) return error_reply(tid.error());
-  const auto saved = connection_.saved_registers.extract(request.id);
+  const auto saved = connection_.saved_threads.extract(request.id);
   if (saved.empty()) return error_reply({Errc::refused, 0, "No such register state"});
-  return reply_to(engine_.write_registers(*tid, saved.mapped(), everything));
+  const auto written = engine_.write_registers(*tid, saved.mapped().registers, everything);
+  if (written) restore_stop(*tid, saved.mapped().own_stop);
+  return reply_to(written);
 }
 
 // LLDB asks for one register after the other until it gets an error.
@@ -96,7 +98,7 @@ Reply Session::on(const rsp::QueryRegisterInfo& request) {
   const auto pid = current_process();
   const auto& set = x86::RegisterSet::get(pid ? engine_.mode(*pid) : x86::Mode::amd64);
   const x86::Register* reg = set.find(request.number);
-  return reg ? x86::lldb_register_info(*reg) : "E45";
+  return reg ? x86::lldb_register_info(set.mode(), *reg) : "E45";
 }
 
 }  // namespace stub

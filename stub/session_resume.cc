@@ -156,7 +156,7 @@ void Session::interrupt() {
     connection_.awaited.reset();
     return send(error_reply({Errc::refused, EINTR, "Interrupted"}, true));
   }
-  if (engine_.non_stop() || connection_.awaiting_stop || !connection_.lldb)
+  if (engine_.non_stop() || connection_.awaiting_stop || !connection_.lldb())
     (void)engine_.interrupt(connection_.general_thread);
 }
 
@@ -180,7 +180,7 @@ Reply Session::on(const rsp::Kill&) {
   if (!engine_.processes().empty()) say("Killing all inferiors");
   for (const Pid pid : engine_.processes()) (void)engine_.kill(pid);
   leave_if_done();
-  if (connection_.lldb) return fmt::format("X{:02x}", SIGKILL);  // LLDB waits for one
+  if (connection_.lldb()) return fmt::format("X{:02x}", SIGKILL);  // LLDB waits for one
   return std::nullopt;
 }
 
@@ -222,6 +222,9 @@ Reply Session::on(const rsp::Detach& request) {
   if (leaving != nullptr) say(fmt::format("Detaching from process {}", raw(pid)));
   if (leaving != nullptr && leaving->origin == Inferior::Origin::launched)
     released_children_.push_back(pid);
+  // To LLDB a signal is the client's: one that it wants delivered it sends with `C`.
+  if (connection_.lldb())
+    for (const Tid tid : engine_.threads(pid)) engine_.withhold_signal(tid);
   const auto detached = engine_.detach(pid, request.keep_stopped);
   if (!detached) return error_reply(detached.error());
   // gdb may be about to ask for a stop that it has been notified of; it hangs up afterwards.

@@ -1,10 +1,14 @@
 // From what the engine reports to what the client is told.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <csignal>
 #include <utility>
 
 #include "protocol/framing.h"
 #include "protocol/signals.h"
+#include "stub/fault_text.h"
 #include "stub/log.h"
 #include "stub/proc_fs.h"
 #include "stub/session.h"
@@ -75,16 +79,6 @@ void announce_end(const Stop& stop) {
 
 }  // namespace
 
-int Session::wire_signal(int host) const {
-  return connection_.lldb ? host : rsp::gdb_from_host(host);
-}
-
-// 0, no signal, for what Linux has no signal for.
-int Session::host_signal(int wire) const {
-  if (!connection_.lldb) return rsp::host_from_gdb(wire);
-  return wire <= rsp::last_linux_signal ? wire : 0;
-}
-
 // ---- delivery ----------------------------------------------------------------------------------
 
 // Threads that print in a loop are faster than most clients. What a client has not taken is kept
@@ -121,7 +115,7 @@ void Session::take_reports() {
   if (!report) return;
   // LLDB asks all threads at each stop why they stopped. One at a breakpoint that it was not told
   // of it would step over without a look at the breakpoint's condition.
-  if (connection_.lldb)
+  if (connection_.lldb())
     for (const StopReport& other : engine_.take_companions()) own_stops_.insert(other.tid);
   const std::string reply = tell(*report);
   connection_.awaiting_stop = false;
@@ -152,7 +146,7 @@ std::optional<std::string> Session::next_stop() {
 std::string Session::tell(const StopReport& report) {
   if (settings_.announce_ends) announce_end(report.stop);
   if (engine_.find(report.tid) != nullptr) {
-    last_reported_ = report.tid;
+    if (own_stop_of(report.tid)) last_reported_ = report.tid;
     if (!engine_.non_stop()) select(report.pid, report.tid);
   }
   return stop_reply(report);
@@ -165,17 +159,43 @@ std::optional<StopReport> Session::stop_of(Tid tid) const {
   return StopReport{thread->process->pid, tid, thread->last_stop.value_or(Stop{})};
 }
 
-// The same for a thread that stopped by itself; nothing for one that was only held with the others.
+// The same for a thread that stopped by itself, or with all others when the process was taken over;
+// nothing for one that was only held with the others.
 std::optional<StopReport> Session::own_stop_of(Tid tid) const {
-  return own_stops_.contains(tid) ? stop_of(tid) : std::nullopt;
+  auto stop = stop_of(tid);
+  return stop && (own_stops_.contains(tid) || stop->stop.taken_over) ? stop : std::nullopt;
+}
+
+// As it was when its state was saved.
+void Session::restore_stop(Tid tid, const std::optional<StopReport>& own_stop) {
+  engine_.restore_stop(tid, own_stop ? std::optional(own_stop->stop) : std::nullopt);
+  if (own_stop)
+    own_stops_.insert(tid);
+  else
+    own_stops_.erase(tid);
 }
 
 void Session::forget_resumed() {
   std::erase_if(own_stops_, [&](Tid tid) { return !stop_of(tid); });
 }
 
-// What `?` tells in all-stop mode: the thread that was reported last, else any stopped one.
+// The main thread, or another one where it has exited.
+Tid Session::first_thread(Pid pid) const {
+  const auto tids = engine_.threads(pid);
+  const bool main_lives = tids.empty() || std::ranges::find(tids, leader_of(pid)) != tids.end();
+  return main_lives ? leader_of(pid) : tids.front();
+}
+
+// What `?` tells in all-stop mode: the thread that was reported last, else any stopped one. LLDB
+// numbers threads in the order in which it hears of them, which begins with this reply: it is told
+// of the main thread, and asks all of them why they stopped.
 std::optional<StopReport> Session::current_stop() const {
+  if (connection_.lldb())
+    for (const Pid pid : engine_.processes()) {
+      const Tid first = first_thread(pid);
+      if (const auto held = stop_of(first))
+        return own_stop_of(first).value_or(StopReport{pid, first, Stop{}});
+    }
   if (last_reported_)
     if (auto stop = stop_of(*last_reported_)) return stop;
   for (const Pid pid : engine_.processes())
@@ -187,7 +207,7 @@ std::optional<StopReport> Session::current_stop() const {
 // ---- composition -------------------------------------------------------------------------------
 
 rsp::StopReplyFormat Session::stop_format() const {
-  return {.lldb = connection_.lldb,
+  return {.lldb = connection_.lldb(),
           .multiprocess = connection_.multiprocess,
           .swbreak = connection_.swbreak,
           .hwbreak = connection_.hwbreak,
@@ -214,16 +234,25 @@ std::string Session::stop_reply(const StopReport& report) {
 
 rsp::ThreadStopped Session::thread_stopped(const StopReport& report) {
   rsp::ThreadStopped stop;
-  stop.signal = wire_signal(report.stop.signal);
+  stop.signal = wire_signal(told_signal(connection_.dialect, report.stop));
   stop.thread = {raw(report.pid), raw(report.tid)};
   stop.reason = reason_of(report);
-  if (connection_.lldb) {
+  if (connection_.lldb()) {
     add_lldb_details(stop, report.pid, report.tid);
+    if (report.stop.kind == StopKind::signal) stop.description = fault_of(report.tid, report.stop);
   } else {
     stop.registers = expedited(report.pid, report.tid);
     if (const auto core = proc_fs::core(report.tid)) stop.core = *core;
   }
   return stop;
+}
+
+// Why a fault's signal came; empty for other signals.
+std::string Session::fault_of(Tid tid, const Stop& stop) const {
+  constexpr std::array faults{SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+  if (std::ranges::find(faults, stop.signal) == faults.end()) return {};
+  const auto info = engine_.siginfo(tid);
+  return info && info->si_signo == stop.signal ? fault_text(*info) : std::string();
 }
 
 // Frame pointer, stack pointer and PC; nothing for a thread that has vanished meanwhile.

@@ -86,7 +86,7 @@ Result<std::string> Session::small_document(const rsp::TransferRead& request) {
     if (!pid) return tl::unexpected(pid.error());
     const auto& set = registers_of(*pid);
     if (request.annex != "target.xml") return bad_annex();
-    return connection_.lldb ? set.lldb_target_xml() : set.target_xml();
+    return connection_.lldb() ? set.lldb_target_xml() : set.target_xml();
   }
   if (object == "exec-file") {
     if (request.annex.empty() && !pid) return tl::unexpected(pid.error());
@@ -162,7 +162,7 @@ Work<Result<std::string>> Session::libraries(std::string annex) {
   EngineMemory memory(engine_, *pid);
   const auto facts = program_facts(*pid);
   if (!facts) co_return tl::unexpected(facts.error());
-  const auto main = connection_.lldb ? MainLinkMap::left_out : MainLinkMap::named;
+  const auto main = connection_.lldb() ? MainLinkMap::left_out : MainLinkMap::named;
   const ProgramImage image = facts->image(memory);
   co_return co_await libraries_svr4(image, *where, main);
 }

@@ -37,6 +37,9 @@ struct Stop {
   std::uint64_t value = 0;
   bool interrupt =
       false;  // the answer to a Ctrl-C: any other stop that is told first answers it too
+  // The stop in which we took the process over: by starting it (SIGTRAP), or by attaching (0, or
+  // the signal that was just being delivered).
+  bool taken_over = false;
   std::string path{};
 };
 

@@ -396,7 +396,7 @@ TEST_CASE("target.xml names each feature once, in order, and every register") {
   for (const RegisterSet* set : {&amd64, &i386}) {
     for (const Register& reg : set->registers()) {
       const std::string element =
-          "<reg name=\"" + reg.name + "\" bitsize=\"" + std::to_string(reg.bits) + "\" type=\"";
+          "name=\"" + reg.name + "\" bitsize=\"" + std::to_string(reg.bits) + "\" type=\"";
       const std::string number = "regnum=\"" + std::to_string(reg.number) + "\"";
       for (const std::string& xml : {set->target_xml(), set->lldb_target_xml()}) {
         const auto at = xml.find(element);
@@ -458,18 +458,36 @@ TEST_CASE("a target that does not describe itself: the same registers, but none 
 }
 
 TEST_CASE("LLDB's dialect") {
-  const RegisterSet set(Mode::amd64, amd);
-  CHECK(set.lldb_target_xml().find(
-            "<reg name=\"rip\" bitsize=\"64\" type=\"code_ptr\" regnum=\"16\" group=\"general\" "
-            "encoding=\"uint\" format=\"hex\" dwarf_regnum=\"16\" ehframe_regnum=\"16\" "
-            "generic=\"pc\"/>") != std::string::npos);
-  CHECK(lldb_register_info(*set.find("rsp")) ==
+  const RegisterSet set(Mode::amd64, amd), i386(Mode::i386, amd);
+  // The names of its users, the thread pointer for thread-local variables, and x87 registers in the
+  // only form it shows values of ten bytes in.
+  for (const char* part : {
+           "<reg name=\"rflags\" altname=\"eflags\" bitsize=\"32\" ",
+           " generic=\"flags\"",
+           "<reg name=\"fs_base\" bitsize=\"64\" type=\"int\" ",
+           " generic=\"tp\"",
+           "<reg name=\"st0\" bitsize=\"80\" type=\"i387_ext\" regnum=\"24\" "
+           "group=\"Floating Point Registers\" encoding=\"vector\" format=\"vector-uint8\" ",
+       }) {
+    INFO(part);
+    CHECK(set.lldb_target_xml().find(part) != std::string::npos);
+  }
+  CHECK(i386.lldb_target_xml().find("<reg name=\"eflags\" bitsize") != std::string::npos);
+  CHECK(lldb_register_info(Mode::amd64, *set.find("eflags")) ==
+        "name:rflags;alt-name:eflags;bitsize:32;offset:136;encoding:uint;format:hex;"
+        "set:General Purpose Registers;ehframe:49;dwarf:49;generic:flags;");
+  CHECK(
+      set.lldb_target_xml().find("<reg name=\"rip\" bitsize=\"64\" type=\"code_ptr\" regnum=\"16\" "
+                                 "group=\"General Purpose Registers\" encoding=\"uint\" "
+                                 "format=\"hex\" dwarf_regnum=\"16\" ehframe_regnum=\"16\" "
+                                 "generic=\"pc\"/>") != std::string::npos);
+  CHECK(lldb_register_info(Mode::amd64, *set.find("rsp")) ==
         "name:rsp;bitsize:64;offset:56;encoding:uint;format:hex;set:General Purpose Registers;"
         "ehframe:7;dwarf:7;generic:sp;");
-  CHECK(lldb_register_info(*set.find("xmm1")) ==
+  CHECK(lldb_register_info(Mode::amd64, *set.find("xmm1")) ==
         "name:xmm1;bitsize:128;offset:292;encoding:vector;format:vector-uint8;"
         "set:Advanced Vector Extensions;ehframe:18;dwarf:18;");
-  CHECK(lldb_register_info(*RegisterSet(Mode::i386, amd).find("eip")) ==
+  CHECK(lldb_register_info(Mode::i386, *i386.find("eip")) ==
         "name:eip;bitsize:32;offset:32;encoding:uint;format:hex;set:General Purpose Registers;"
         "ehframe:8;dwarf:8;generic:pc;");
 }

@@ -80,6 +80,14 @@ TEST_CASE("stop replies to LLDB") {
         "reason:breakpoint;");
   CHECK(rsp::to_wire(stopped(reason::Step{}), lldb) == "T05thread:p10.11;reason:trace;");
   CHECK(rsp::to_wire(stopped(reason::Signal{}), lldb) == "T05thread:p10.11;reason:signal;");
+  auto held = stopped(reason::Signal{});
+  held.signal = 0;
+  CHECK(rsp::to_wire(held, lldb) == "T00thread:p10.11;");
+  auto crashed = stopped(reason::Signal{});
+  crashed.signal = 11;
+  crashed.description = "why";
+  CHECK(rsp::to_wire(crashed, lldb) == "T0bthread:p10.11;reason:signal;description:776879;");
+  CHECK(rsp::to_wire(crashed, gdb_plain) == "T0bthread:11;");
   CHECK(rsp::to_wire(stopped(reason::Exec{"/a"}), lldb) == "T05thread:p10.11;reason:exec;");
   CHECK(rsp::to_wire(stopped(reason::Fork{{1, 1}}), lldb) ==
         "T05thread:p10.11;fork:p1.1;reason:fork;");

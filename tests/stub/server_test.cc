@@ -227,6 +227,48 @@ TEST_CASE("a second client is told at once and the first is not disturbed") {
   CHECK(peer.connections == 1);
 }
 
+TEST_CASE("a second client that is LLDB finds the connection closed, without a reply") {
+  Listener listener = opened("127.0.0.1:0");
+  Echo peer;
+  std::string refusal, answer;
+  bool ended = false;
+  serve(listener, false, peer, [&] {
+    const int first = connect_to(*listener.port());
+    send_all(first, "1");
+    receive(first, 1);
+    const int second = connect_to(*listener.port());
+    send_all(second, "+$QStartNoAck");
+    send_all(second, "Mode#b0");
+    refusal = receive(second, 1000);
+    ended = at_end(second);
+    close(second);
+    send_all(first, "2q");
+    answer = receive(first, 2);
+    close(first);
+  });
+  CHECK(refusal == "");
+  CHECK(ended);
+  CHECK(answer == "2q");
+}
+
+TEST_CASE("a second client that says nothing is told in the end") {
+  Listener listener = opened("127.0.0.1:0");
+  Echo peer;
+  std::string refusal;
+  serve(listener, false, peer, [&] {
+    const int first = connect_to(*listener.port());
+    send_all(first, "1");
+    receive(first, 1);
+    const int second = connect_to(*listener.port());
+    refusal = receive(second, 1000);
+    close(second);
+    send_all(first, "q");
+    receive(first, 1);
+    close(first);
+  });
+  CHECK(refusal == "+$E.another client is connected#d2");
+}
+
 TEST_CASE("a client that takes no replies is not read from for ever") {
   Listener listener = opened("127.0.0.1:0");
   Echo peer;

@@ -162,6 +162,18 @@ TEST_CASE("session: LLDB's way to start a program") {
   CHECK(c.ask("qLaunchSuccess") == "OK");
   CHECK(c.ask("A12,0,2f6661696c73") == "E01");
   CHECK(c.ask("qLaunchSuccess") == "EDuring startup program exited with code 127.");
+  CHECK(c.ask("vRun;" + hex("/bin/x")).starts_with("T13"));
+  CHECK(c.ask("qLaunchSuccess") == "OK");
+  CHECK(c.ask("vRun;" + hex("/fails")) == "E01");
+  CHECK(c.ask("qLaunchSuccess") == "EDuring startup program exited with code 127.");
+  REQUIRE(c.ask("QEnableErrorStrings") == "OK");
+  CHECK(c.ask("vRun;" + hex("/fails")) ==
+        "E01;" + hex("During startup program exited with code 127."));
+  // lldb-server uses no shell.
+  for (const LaunchSpec& spec : c.launched) {
+    CHECK_FALSE(spec.startup_with_shell);
+    CHECK(spec.say_why);
+  }
 }
 
 }  // namespace

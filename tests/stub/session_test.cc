@@ -44,7 +44,7 @@ TEST_CASE("session: requests may come in any pieces") {
 TEST_CASE("session: unknown is empty, malformed is an error, too long is an error") {
   Client c;
   CHECK(c.raw("$vMustReplyEmpty#3a") == "$#00");
-  CHECK(c.raw(rsp::frame_packet("qPlatform_shell:6c73,0")) == "$#00");
+  CHECK(c.raw(rsp::frame_packet("qPlatform_mkdir:1ff,2f")) == "$#00");
   CHECK(c.raw(rsp::frame_packet("mzz,1")) == "$E01#a6");
   CHECK(c.raw(rsp::frame_packet("vFile:open:zz,0,0")) == "$F-1,16#37");
   CHECK(c.raw(rsp::frame_packet("X" + std::string(packet_size, 'a'))) == "$E01#a6");

@@ -4,8 +4,8 @@ import os
 import re
 import signal
 
-from harness import case, hexed, procfs
-from harness.lldb import Lldb, find_lldb, run_python, run_script
+from harness import Skip, case, hexed, procfs
+from harness.lldb import Lldb, find_lldb, run_python, run_script, version
 
 GDBSERVER = "leaves the PC behind LLDB's breakpoints, so it never steps over them"
 
@@ -246,3 +246,255 @@ def memory_for_the_client(t):
         t.match(client.ask(f"_m{start:x}"), "^E", "freed twice")
     t.match(client.ask("_Mffffffffffffff,rw"), "^E", "more than there is")
     t.match(client.ask("vCont;c"), "^W07", "the program's end")
+
+
+@case()
+def refused(t):
+    """LLDB is told at once that another client has the session: it does not wait for ever."""
+    find_lldb()
+    first = t.rsp(program="steps", once=False, handshake=True)
+    stop = first.query()
+    text = run_script(t, [f"gdb-remote 127.0.0.1:{first.server.port}"])
+    t.match(text, "^error: ", "what LLDB says")
+    t.equal(first.query().thread, stop.thread, "the first client's session goes on")
+
+
+FAULTS = {
+    "null": r"SIGSEGV: address not mapped to object \(fault address: 0x1234\)",
+    "constant": r"SIGSEGV: invalid permissions for mapped object \(fault address: 0x[0-9a-f]+\)",
+    "canonical": r"SIGSEGV: general protection fault",
+    "illegal": r"SIGILL: illegal operand",
+    "divide": r"SIGFPE: integer divide by zero",
+    "bus": r"SIGBUS: nonexistent physical address \(fault address: 0x[0-9a-f]+\)",
+}
+
+
+@case(timeout=180)
+def why_it_crashed(t):
+    """A fault is told with its reason and its address."""
+    for kind, reason in FAULTS.items():
+        _, text = script(t, f"crashes fault {kind}", "continue", "thread info")
+        in_order(t, text, "stop reason = signal " + reason, "stop reason = signal " + reason)
+
+
+@case()
+def a_pause_is_no_signal(t):
+    """`process handle -p true SIGINT` is about the program's SIGINTs, not about pauses."""
+    find_lldb()
+    server = t.server("crashes wait")
+    text = run_python(t, f"""
+import os, signal, time
+lldb.debugger.SetAsync(True)
+target, error = lldb.debugger.CreateTarget({server.program[0]!r}), lldb.SBError()
+process = target.ConnectRemote(listener, "connect://127.0.0.1:{server.port}", "gdb-remote", error)
+checked(error)
+until(process, lldb.eStateStopped)
+lldb.debugger.HandleCommand("process handle -p true -s false SIGINT")
+for _ in range(3):
+    process.Continue()
+    until(process, lldb.eStateRunning)
+    process.SendAsyncInterrupt()
+    until(process, lldb.eStateStopped)
+    print("paused:", process.GetThreadAtIndex(0).GetStopDescription(100))
+process.Continue()
+until(process, lldb.eStateRunning)
+""")
+    in_order(t, text, *["^paused: signal SIGSTOP"] * 3)
+    server.wait_output("^waiting")
+    os.kill(server.inferior(), signal.SIGTERM)
+    server.wait_output("^done interrupted=0$")
+
+
+@case()
+def first_stop_of_an_attach(t):
+    """After --attach there is a stop with a reason, a thread and a frame."""
+    find_lldb()
+    process = t.spawn("crashes wait")
+    process.wait_output("^waiting")
+    server = t.server_of(process)
+    text = run_script(t, [*connect(server), "thread info", "thread backtrace", "detach"])
+    in_order(t, text, r"stop reason = signal SIGSTOP\n.*frame #0: ", "stop reason = signal SIGSTOP",
+             "frame #0: ")
+    process.signal(signal.SIGTERM)
+    t.equal(process.wait_exit(), 0, "exit status of the program")
+
+
+@case()
+def crashed_expression_and_detach(t):
+    """An expression crashes and is undone; a detach then delivers no signal of it."""
+    find_lldb()
+    process = t.spawn("crashes wait")
+    process.wait_output("^waiting")
+    server = t.server_of(process)
+    text = run_python(t, f"""
+for command in ("target create {process.words[0]}", "gdb-remote 127.0.0.1:{server.port}",
+                "expression read_int((int*)0)", "process detach"):
+    lldb.debugger.HandleCommand(command)
+""")
+    in_order(t, text, "Execution was interrupted, reason: signal SIGSEGV", "detached")
+    process.signal(signal.SIGTERM)
+    t.equal(process.wait_exit(), 0, "exit status of the program")
+    t.match(process.output(), "^done interrupted=0$", "the program's last line")
+
+
+@case()
+def withheld_signal(t):
+    """A signal that LLDB's user withholds (`process handle -p false`) is not delivered by a detach."""
+    find_lldb()
+    process = t.spawn("crashes wait")
+    process.wait_output("^waiting")
+    server = t.server_of(process)
+    text = run_python(t, f"""
+import os, signal
+lldb.debugger.SetAsync(True)
+target, error = lldb.debugger.CreateTarget({process.words[0]!r}), lldb.SBError()
+process = target.ConnectRemote(listener, "connect://127.0.0.1:{server.port}", "gdb-remote", error)
+checked(error)
+until(process, lldb.eStateStopped)
+lldb.debugger.HandleCommand("process handle -p false -s true SIGUSR1")
+process.Continue()
+until(process, lldb.eStateRunning)
+os.kill({process.pid}, signal.SIGUSR1)
+until(process, lldb.eStateStopped)
+print("stopped:", process.GetThreadAtIndex(0).GetStopDescription(100))
+checked(process.Detach())
+""")
+    in_order(t, text, "^stopped: signal SIGUSR1")
+    server.wait_exit()
+    process.signal(signal.SIGTERM)
+    t.equal(process.wait_exit(), 0, "exit status of the program")
+
+
+@case()
+def read_watchpoint(t):
+    """`watchpoint set -w read` stops at a read."""
+    line = t.line("crashes.c", "crashes: read")
+    _, text = script(t, "crashes read", f"breakpoint set -f crashes.c -l {line}", "continue",
+                     "watchpoint set variable -w read shared_word", "continue", "thread info",
+                     "watchpoint delete 1", "continue")
+    in_order(t, text, r"stop reason = breakpoint 1\.1", "Watchpoint created",
+             "stop reason = watchpoint 1", "stop reason = watchpoint 1", "exited with status = 0")
+
+
+@case()
+def failed_starts(t):
+    """--multi: LLDB's user reads why a program did not start: program, directory, redirection."""
+    server = t.server(multi=True, once=False)
+    text = run_python(t, f"""
+path = {t.program('crashes')[0]!r}
+def start(program, stdin=None, directory=None):
+    target, process = connect(path, {server.port})
+    if program: target.SetLaunchInfo(lldb.SBLaunchInfo([]))
+    error = lldb.SBError()
+    process.RemoteLaunch(["read"], [], stdin, None, None, directory, 0, False, error)
+    print("start:", error.GetCString())
+    lldb.debugger.DeleteTarget(target)
+start(None, directory="/no/such/directory")
+start(None, directory="/etc/passwd")
+start(None, stdin="/no/such/input")
+start(None)
+""")
+    in_order(t, text, r"^start: .*/no/such/directory: No such file or directory",
+             r"^start: .*/etc/passwd: Not a directory",
+             r"^start: .*/no/such/input: No such file or directory", r"^start: None")
+    client = t.rsp(t.server(multi=True))
+    client.ok("QThreadSuffixSupported")
+    word = hexed("/no/such/program")
+    t.match(client.ask(f"A{len(word)},0,{word}"), "^E", "a program that is not there")
+    t.match(client.ask("qLaunchSuccess"), "^E.*/no/such/program: No such file or directory", "why")
+
+
+@case()
+def shell_command(t):
+    """`platform shell` is refused in words."""
+    find_lldb()
+    server = t.server(multi=True)
+    text = run_script(t, ["platform select remote-linux",
+                          f"platform connect connect://127.0.0.1:{server.port}",
+                          "platform shell echo hi"])
+    t.match(text, "runs no shell commands", "what LLDB says")
+
+
+@case()
+def thread_local_variable(t):
+    """A thread-local variable of the program, by LLDB from 19 on."""
+    if version() < 17:
+        raise Skip(f"LLDB {version()} finds no thread pointer")
+    _, text = script(t, "crashes read", "breakpoint set -n look", "continue",
+                     "target variable in_thread")
+    in_order(t, text, r"stop reason = breakpoint 1\.1", r"^\(int\) in_thread = 7$")
+
+
+@case()
+def comes_back_after_a_kill(t):
+    """LLDB is killed where a thread other than the first has stopped; for the next one main is
+    thread 1 all the same, and the other thread's stop is told."""
+    find_lldb()
+    server = t.server("hits 4 200", once=False)
+    lldb = Lldb(t)
+    for line in connect(server)[:1]:
+        lldb.run(line)
+    lldb.go(connect(server)[1])
+    lldb.run("breakpoint set -n beta")
+    lldb.go("continue")
+    stopped = re.search(r"^\* thread #(\d+)", lldb.run("thread list"), re.M)
+    t.check(stopped and stopped[1] != "1", "a thread other than main has stopped")
+    lldb.popen.kill()
+    server.wait_port(2)
+    server.port = server.wait_port(2)
+    text = run_script(t, [*connect(server), "thread list", "thread backtrace 1", "process kill"])
+    in_order(t, text, r"^[ *] thread #1: tid = %d," % server.inferior(), r"`main")
+    t.match(text, r"^\* thread #[2-5]: .*stop reason = ", "the thread that has stopped is selected")
+
+
+REGISTERS = """
+def values(frame):
+    return {{register.GetName(): (register, register.GetError().GetCString(), register.GetValue(),
+                                 list(register.GetData().uint8))
+            for registers in frame.GetRegisters() for register in registers}}
+target, error = lldb.debugger.CreateTarget({path!r}), lldb.SBError()
+process = target.ConnectRemote(listener, "connect://127.0.0.1:{port}", "gdb-remote", error)
+checked(error)
+until(process, lldb.eStateStopped)
+frame = process.GetThreadAtIndex(0).GetFrameAtIndex(0)
+before = values(frame)
+print("count", len(before))
+bad = []
+for name, (register, failed, shown, data) in before.items():
+    if failed or not data: bad.append((name, "read", failed))
+# Each is changed in one bit and put back. A kernel has its say about some.
+keep = ("rip eip rflags eflags cs ds es fs gs ss orig_rax fs_base gs_base mxcsr fctrl fstat ftag "
+        "fop fiseg fioff foseg fooff pkru").split()
+for name, (register, _, shown, data) in before.items():
+    flipped = list(data) if name in keep else [data[0] ^ 1] + data[1:]
+    for wanted in flipped, data:
+        text = ("{{" + " ".join(hex(byte) for byte in wanted) + "}}" if len(wanted) > 8
+                else hex(int.from_bytes(bytes(wanted), "little")))
+        result = lldb.SBCommandReturnObject()
+        lldb.debugger.GetCommandInterpreter().HandleCommand(
+            f"register write {{name}} '{{text}}'", result)
+        now = frame.FindRegister(name)
+        if not result.Succeeded() or list(now.GetData().uint8) != wanted:
+            bad.append((name, "write", wanted, list(now.GetData().uint8), result.GetError()))
+for name, (_, _, _, data) in values(frame).items():
+    if before[name][3] != data: bad.append((name, "after all", before[name][3], data))
+print("bad", bad)
+for name in "rflags", "eflags", "rax", "eax", "st0", "xmm0":
+    print("found", name, frame.FindRegister(name).IsValid())
+print("sets", [registers.GetName() for registers in frame.GetRegisters()])
+process.Kill()
+"""
+
+
+@case(timeout=180)
+def every_register(t):
+    """Each register that LLDB lists has a value, takes another one and its own again."""
+    find_lldb()
+    server = t.server("steps")
+    text = run_python(t, REGISTERS.format(path=server.program[0], port=server.port), 150)
+    t.match(text, r"^bad \[\]$", "registers with an error")
+    count = int(re.search(r"^count (\d+)", text, re.M)[1])
+    t.check(count > 80, f"{count} registers")
+    for name in "rflags", "rax", "eax", "st0", "xmm0":
+        t.match(text, f"^found {name} True", "a register of that name")
+    t.match(text, "^sets .*General Purpose Registers.*Floating Point Registers", "sets")

@@ -26,6 +26,12 @@ def find_lldb():
     return path
 
 
+def version():
+    """The major version."""
+    shown = subprocess.run([find_lldb(), "--version"], capture_output=True, text=True, check=False)
+    return int(re.search(r"version (\d+)", shown.stdout)[1])
+
+
 def run_script(t, lines, seconds=60.0):
     """Runs commands one after the other and returns everything printed."""
     path = os.path.join(t.directory, "lldb.script")
