@@ -59,6 +59,9 @@ void Session::connected() {
   next_ = Next::go_on;
   has_client_ = true;
   engine_.take_back_unattended();
+  // gdb sets both for each program that it starts; LLDB relies on what a server begins with.
+  settings_.launch.environment = initial_environment_;
+  settings_.launch.working_directory.clear();
   engine_.forget_interrupt();
   engine_.drop_idle_filters();
   engine_.set_interest({});

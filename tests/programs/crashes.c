@@ -58,7 +58,7 @@ int main(int argc, char** argv) {
   if (!strcmp(mode, "wait")) {
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_end);
-    printf("waiting in_thread=%d\n", in_thread);
+    printf("waiting in_thread=%d\n", in_thread);  // crashes: handlers are set
     for (unsigned long turn = 0; !ended; turn++)
       if (turn % 50000000 == 0) printf("beat %lu\n", turn / 50000000);
     printf("done interrupted=%d\n", (int)interrupted);

@@ -50,6 +50,18 @@ TEST_CASE("session: a run that fails says why and leaves the connection as it wa
   CHECK(c.ask("?").find("thread:" + wire_id(1)) != std::string::npos);
 }
 
+TEST_CASE("session: what a client has set for its programs is not the next one's") {
+  Client c(1, false, multi());
+  REQUIRE(c.ask("QSetWorkingDir:" + hex("/tmp")) == "OK");
+  REQUIRE(c.ask("QEnvironmentHexEncoded:" + hex("A=1")) == "OK");
+  c.session.disconnected();
+  c.session.connected();
+  c.speak_lldb();
+  REQUIRE(c.ask("vRun;" + hex("/bin/x")).starts_with("T13"));
+  CHECK(c.launched.back().working_directory.empty());
+  CHECK(c.launched.back().environment.entries().empty());
+}
+
 TEST_CASE("session: R starts the program again, in extended mode only") {
   Client c;
   CHECK(c.ask("R00").empty());
