@@ -44,6 +44,7 @@ void RangeStepper::make_plan(const Thread& thread, Run& run) {
   if (size > largest_range || !tracee_.is_fixed_text(pid, thread.range_start, size)) return;
   std::vector<std::uint8_t> code(size);
   const auto bytes = std::as_writable_bytes(std::span(code));
+  run.space->sites.verify(pid, thread.range_start, size);
   if (tracee_.read_memory(pid, thread.range_start, bytes) != size) return;
   run.space->sites.mask(thread.range_start, bytes);
   auto plan = x86::plan_range(code, thread.range_start, run.entries, run.space->mode);
