@@ -59,3 +59,23 @@ def condition_behind_a_jump(t):
     gdb.cont()
     t.equal(gdb.number("arrivals"), 5, "arrivals at the stop")
     gdb.run_out()
+
+
+@case(timeout=120, gdbserver="tells a site again when a handler returns to it")
+def alarms_that_jump(t):
+    """A timer whose handler jumps out of the function with the site: no hit is lost or told twice."""
+    client = t.rsp(t.server("handlers alarms"), handshake=True)
+    client.query()
+    client.ok("QPassSignals:e")
+    client.run_to("main")
+    client.insert(client.address("probe_site"))
+    hits = 0
+    stop = client.resume()
+    while stop.kind == "T":
+        hits += 1
+        stop = client.resume()
+    t.equal((stop.kind, stop.status), ("W", 0), f"the end: {stop}")
+    _, arrivals, _, completed = client.server.output().split()
+    t.note(f"{arrivals} arrivals, {hits} hits, {completed} came through")
+    # An alarm may come between the program's count and the site, or between a hit and its end.
+    t.check(int(completed) <= hits <= int(arrivals), "hits")
