@@ -16,6 +16,7 @@
 #include "stub/program_image.h"
 #include "stub/session.h"
 #include "stub/siginfo_i386.h"
+#include "stub/told_siginfo.h"
 
 namespace stub {
 namespace {
@@ -23,6 +24,16 @@ namespace {
 // siginfo as the program would find it on its own stack.
 using SiginfoImage = std::array<std::byte, i386_siginfo_size>;
 static_assert(sizeof(siginfo_t) == i386_siginfo_size);
+
+// LLDB is told another signal of some stops than the engine has for them.
+Result<siginfo_t> siginfo_as_told(Engine& engine, Dialect dialect, Tid tid) {
+  auto info = engine.siginfo(tid);
+  const Thread* thread = engine.find(tid);
+  if (!info || thread == nullptr || thread->client_siginfo || !thread->last_stop) return info;
+  Stop told = *thread->last_stop;
+  told.signal = told_signal(dialect, told);
+  return told_siginfo(*info, told);
+}
 
 SiginfoImage image_of(const siginfo_t& info, x86::Mode mode) {
   return mode == x86::Mode::i386 ? to_i386(info) : std::bit_cast<SiginfoImage>(info);
@@ -102,7 +113,7 @@ Result<std::string> Session::small_document(const rsp::TransferRead& request) {
   if (object == "auxv")
     return proc_fs::auxv(*pid).map([](const auto& auxv) { return as_text(auxv); });
   return thread_for({})
-      .and_then([&](Tid tid) { return engine_.siginfo(tid); })
+      .and_then([&](Tid tid) { return siginfo_as_told(engine_, connection_.dialect, tid); })
       .map([&](const siginfo_t& info) { return as_text(image_of(info, engine_.mode(*pid))); });
 }
 
@@ -183,7 +194,7 @@ Reply Session::on(const rsp::TransferWrite& request) {
   if (!request.annex.empty()) return error_reply(bad_annex().value());
   const auto tid = thread_for({});
   if (!tid) return error_reply(tid.error());
-  auto info = engine_.siginfo(*tid);
+  auto info = siginfo_as_told(engine_, connection_.dialect, *tid);
   if (!info) return error_reply(info.error());
   const auto mode = engine_.mode(*engine_.process_of(*tid));
   SiginfoImage image = image_of(*info, mode);

@@ -112,6 +112,7 @@ TEST_CASE("session: a process that LLDB takes over is stopped by SIGSTOP, all of
   CHECK(fresh.ask("jThreadsInfo").find("\"signal\":19") != std::string::npos);
   REQUIRE(fresh.ask("vCont;c") == "(nothing)");
   CHECK(fresh.raw("\x03").find("$T13") != std::string::npos);
+  CHECK(fresh.ask("qXfer:siginfo:read::0,4") == std::string("m\x13\0\0\0", 5));
   CHECK(fresh.ask("jThreadsInfo").find("\"signal\":19") != std::string::npos);
 
   // To GDB it is SIGTRAP as ever, and a Ctrl-C is SIGINT.
@@ -120,6 +121,7 @@ TEST_CASE("session: a process that LLDB takes over is stopped by SIGSTOP, all of
   CHECK(gdb.ask("?").starts_with("T05"));
   REQUIRE(gdb.ask("vCont;c") == "(nothing)");
   CHECK(gdb.raw("\x03").find("$T02") != std::string::npos);
+  CHECK(gdb.ask("qXfer:siginfo:read::0,4") == std::string("m\x02\0\0\0", 5));
 }
 
 TEST_CASE("session: an LLDB that comes back is told of the main thread first") {
