@@ -1,5 +1,8 @@
 #include "stub/daemon_signals.h"
 
+#include <algorithm>
+#include <cerrno>
+
 #include "stub/guardian.h"
 
 namespace stub {
@@ -26,6 +29,16 @@ bool is_to_end() {
   sigpending(&pending);
   sigandset(&pending, &pending, &ends);
   return sigisemptyset(&pending) == 0;
+}
+
+int take_daemon_signal(std::optional<std::chrono::milliseconds> at_most) {
+  const sigset_t set = daemon_signals();
+  const auto count = at_most ? at_most->count() : 0;
+  const timespec limit{count / 1000, count % 1000 * 1'000'000};
+  int signal = 0;
+  do signal = sigtimedwait(&set, nullptr, at_most ? &limit : nullptr);
+  while (signal < 0 && errno == EINTR);
+  return std::max(signal, 0);
 }
 
 void wait_for_child_signal(timespec at_most) {

@@ -2,8 +2,10 @@
 // by them: deaths and stops of what it traces, and what ends it.
 #pragma once
 
+#include <chrono>
 #include <csignal>
 #include <ctime>
+#include <optional>
 
 namespace stub {
 
@@ -14,6 +16,9 @@ sigset_t daemon_signals();
 void hold_daemon_signals();
 // Whether one of them that ends the daemon waits.
 bool is_to_end();
+
+// Waits until one of them comes, and takes it; they are to be blocked. 0: none has come in that time.
+int take_daemon_signal(std::optional<std::chrono::milliseconds> at_most);
 
 // Returns at a SIGCHLD, which is to be blocked, or after `at_most`. It is taken: it may be that of
 // another child, or one that came long ago.

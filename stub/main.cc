@@ -127,21 +127,19 @@ bool is_child(Pid pid) {
   return waitid(P_PID, static_cast<id_t>(raw(pid)), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-// As gdbserver does: a program started here and detached from keeps the terminal that it was given,
-// and whoever waits for this server waits for it. The engine still has something to do for it: a
-// thread that was killed while it was detached from is ours to wait for, and its process does not
-// end before (kernel/exit.c, delay_group_leader); one asleep in vfork can only be let go when it
-// wakes up.
-void join(Engine& engine, const std::vector<Pid>& children) {
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+// A client of `target remote` has detached from programs that were started here. As with gdbserver
+// they keep the terminal, and the caller, who waits for this server, waits for them. The engine
+// still has something to do for them: a thread that was killed while it was detached from is ours
+// to wait for, and its process does not end before (kernel/exit.c, delay_group_leader); one asleep
+// in vfork can only be let go when it wakes up. Returns the signal that ends this server first, or
+// 0.
+int join(Engine& engine, const std::vector<Pid>& children) {
   for (const Pid child : children)
-    while (is_child(child)) {
-      siginfo_t info{};
-      (void)waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOWAIT | __WALL);
-      engine.on_child_event();
+    for (engine.on_child_event(); is_child(child); engine.on_child_event()) {
+      const int signal = take_daemon_signal(engine.poll_after());
+      if (signal != 0 && signal != SIGCHLD) return signal;
     }
+  return 0;
 }
 
 int serve(Options options, pid_t process_group) {
@@ -173,7 +171,7 @@ int serve(Options options, pid_t process_group) {
   listener->close_sockets();  // whoever comes next may have them at once
   session.end_all();
   engine.wait_for_sleepers();
-  if (signal == 0) join(engine, session.released_children());
+  if (signal == 0) signal = join(engine, session.children_to_join());
   terminal.take_back();
   if (signal != 0) die_of(signal);  // the caller sees what it would have seen had we not caught it
   return 0;

@@ -107,8 +107,9 @@ class Session : public Peer {
   std::optional<std::chrono::milliseconds> poll_after() const override;
   bool observable() const override { return settings_.observe; }
   std::unique_ptr<Peer> observer() override;
-  // Programs started here that the client has detached from.
-  const std::vector<Pid>& released_children() const { return released_children_; }
+  // Programs started here that a client of `target remote` has detached from. gdbserver waits for
+  // their end; with `target extended-remote` it does not.
+  const std::vector<Pid>& children_to_join() const { return children_to_join_; }
 
   // The end of the daemon: launched processes are killed, attached ones are let go.
   void end_all();
@@ -386,7 +387,7 @@ class Session : public Peer {
   Environment initial_environment_;
   Connection connection_;
   bool has_client_ = false;
-  std::vector<Pid> released_children_;
+  std::vector<Pid> children_to_join_;
   bool threads_touched_ = false;  // by the packets that came last
   Next next_ = Next::go_on;
 

@@ -220,8 +220,8 @@ Reply Session::on(const rsp::Detach& request) {
   if (leaving != nullptr && !request.keep_stopped && has_persistent_commands(pid))
     return leave_running(pid);
   if (leaving != nullptr) say(fmt::format("Detaching from process {}", raw(pid)));
-  if (leaving != nullptr && leaving->origin == Inferior::Origin::launched)
-    released_children_.push_back(pid);
+  if (leaving != nullptr && leaving->origin == Inferior::Origin::launched && !extended())
+    children_to_join_.push_back(pid);
   // To LLDB a signal is the client's: one that it wants delivered it sends with `C`.
   if (connection_.lldb())
     for (const Tid tid : engine_.threads(pid)) engine_.withhold_signal(tid);
