@@ -219,7 +219,7 @@ void Engine::on_exec(Thread& reported) {
   if (process.unattended) return settle(reported);
   if (process.hidden) return let_go(process);
   if (!interest_.exec) return settle(reported);
-  const auto path = proc_fs::executable(process.pid);
+  const auto path = proc_fs::executable_to_open(process.pid);
   queue_stop(reported,
              {.kind = StopKind::exec, .signal = SIGTRAP, .path = path.value_or(std::string())});
 }

@@ -66,16 +66,10 @@ int open_in_root(int root, const char* path, int flags, mode_t mode) {
   return static_cast<int>(fd);
 }
 
-bool is_same_file(const std::string& a, const std::string& b) {
-  struct stat x, y;
-  return ::stat(a.c_str(), &x) == 0 && ::stat(b.c_str(), &y) == 0 && x.st_dev == y.st_dev &&
-         x.st_ino == y.st_ino;
-}
-
 bool shares_our_root(Pid pid) {
   const std::string theirs = proc_fs::memory_file(pid, "");
-  return is_same_file(theirs + "ns/mnt", "/proc/self/ns/mnt") &&
-         is_same_file(theirs + "root", "/proc/self/root");
+  return proc_fs::is_same_file(theirs + "ns/mnt", "/proc/self/ns/mnt") &&
+         proc_fs::is_same_file(theirs + "root", "/proc/self/root");
 }
 
 // The kernel hands out the lowest number that is free.

@@ -22,6 +22,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -365,13 +366,50 @@ Result<std::vector<std::string>> cmdline(Pid pid) {
   });
 }
 
-Result<std::string> executable(Pid pid) {
+bool is_same_file(const std::string& a, const std::string& b) {
+  struct stat x, y;
+  return ::stat(a.c_str(), &x) == 0 && ::stat(b.c_str(), &y) == 0 && x.st_dev == y.st_dev &&
+         x.st_ino == y.st_ino;
+}
+
+namespace {
+
+struct Executable {
+  std::string link;  // a name in /proc that leads to the file wherever it is
+  std::string root;  // the same for the root directory
+  std::string name;  // below that
+};
+
+Result<Executable> find_executable(Pid pid) {
   const Tid tid = memory_thread(pid);
-  return read_link(thread_file(pid, tid, "exe")).map([&](std::string name) {
-    const std::string root = read_link(thread_file(pid, tid, "root")).value_or("/");
-    const bool below_root = root != "/" && name.starts_with(root + "/");
-    return below_root ? name.substr(root.size()) : name;
+  const bool is_leader = tid == leader_of(pid);
+  const std::string link = is_leader ? process_file(pid, "exe") : thread_file(pid, tid, "exe");
+  const std::string root = thread_file(pid, tid, "root");
+  return read_link(link).map([&](std::string name) {
+    const std::string prefix = read_link(root).value_or("/");
+    const bool below_root = prefix != "/" && name.starts_with(prefix + "/");
+    return Executable{link, root, below_root ? name.substr(prefix.size()) : name};
   });
+}
+
+bool has_its_name(const Executable& file) { return is_same_file(file.root + file.name, file.link); }
+
+}  // namespace
+
+// The kernel appends " (deleted)" to the name of an unlinked file (fs/d_path.c); a file may be
+// called so, too.
+Result<std::string> executable(Pid pid) {
+  constexpr std::string_view suffix = " (deleted)";
+  return find_executable(pid).map([&](Executable file) {
+    if (file.name.ends_with(suffix) && !has_its_name(file))
+      file.name.resize(file.name.size() - suffix.size());
+    return file.name;
+  });
+}
+
+Result<std::string> executable_to_open(Pid pid) {
+  return find_executable(pid).map(
+      [](const Executable& file) { return has_its_name(file) ? file.name : file.link; });
 }
 
 Result<std::size_t> word_size(Pid pid) {

@@ -138,9 +138,15 @@ std::optional<std::uint64_t> auxv_value(std::span<const std::byte> auxv, std::si
 inline constexpr std::size_t longest_cmdline = 32 * 1024;
 Result<std::vector<std::string>> cmdline(Pid pid);
 
-// The executable's name as the process itself would write it: seen from its own root directory, so
-// that it can be opened by a vFile:open after vFile:setfs. Ends in " (deleted)" when unlinked.
+// Whether both names, links followed, lead to one and the same file.
+bool is_same_file(const std::string& a, const std::string& b);
+
+// The executable's name as the process itself would write it: seen from its own root directory. No
+// file of that name needs to exist any more, or another has it by now.
 Result<std::string> executable(Pid pid);
+// A name for a client to open the executable by (vFile:setfs, vFile:open): the above, or
+// /proc/PID/exe when that name leads to another file or to none, as gdbserver answers.
+Result<std::string> executable_to_open(Pid pid);
 // Size of a pointer in bytes, 4 or 8, by the ELF class of the running executable. exec may change
 // it.
 Result<std::size_t> word_size(Pid pid);

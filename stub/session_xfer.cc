@@ -104,7 +104,7 @@ Result<std::string> Session::small_document(const rsp::TransferRead& request) {
     pid_t named = pid ? raw(*pid) : 0;
     rsp::Cursor in(request.annex);
     if (!in.at_end() && (!in.hex(named) || !in.at_end())) return bad_annex();
-    return proc_fs::executable(Pid{named});
+    return proc_fs::executable_to_open(Pid{named});
   }
   if (object == "threads") return bad_annex();
   if (object != "auxv" && object != "siginfo") return fail(Errc::unsupported);

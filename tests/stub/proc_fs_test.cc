@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -199,6 +200,42 @@ TEST_CASE("a file line by line, in pieces") {
   ::close(fd);
   ::unlink(name);
   CHECK(all(proc_fs::LineReader(name)).empty());
+}
+
+TEST_CASE("the executable has its name, has lost it to another file, or is called deleted") {
+  char directory[] = "/tmp/sidestep-exe-XXXXXX";
+  REQUIRE(::mkdtemp(directory) != nullptr);
+  const std::string name = std::string(directory) + "/program";
+  const std::string odd = name + " (deleted)";
+  std::filesystem::copy_file("/bin/sleep", name);
+  int gate[2];
+  REQUIRE(::pipe2(gate, O_CLOEXEC) == 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::execl(name.c_str(), "program", "1000", nullptr);
+    ::_exit(1);
+  }
+  ::close(gate[1]);
+  char byte;
+  CHECK(::read(gate[0], &byte, 1) == 0);  // the exec has closed the other end
+  ::close(gate[0]);
+
+  const std::string link = "/proc/" + std::to_string(pid) + "/exe";
+  CHECK(proc_fs::executable(Pid{pid}).value() == name);
+  CHECK(proc_fs::executable_to_open(Pid{pid}).value() == name);
+  std::filesystem::rename(name, odd);
+  CHECK(proc_fs::executable(Pid{pid}).value() == odd);
+  CHECK(proc_fs::executable_to_open(Pid{pid}).value() == odd);
+  std::filesystem::remove(odd);
+  CHECK(proc_fs::executable(Pid{pid}).value() == odd);
+  CHECK(proc_fs::executable_to_open(Pid{pid}).value() == link);
+  std::filesystem::copy_file("/bin/true", odd);
+  CHECK(proc_fs::executable(Pid{pid}).value() == odd);
+  CHECK(proc_fs::executable_to_open(Pid{pid}).value() == link);
+
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("threads and their names") {
