@@ -114,7 +114,8 @@ class Engine {
   // ---- processes -------------------------------------------------------------------------------
   // Takes over a process that launch() left stopped at its first instruction.
   void adopt_launched(Pid pid);
-  // All-stop: returns with every thread stopped. Non-stop: nothing is stopped.
+  // All-stop: returns with every thread stopped. Non-stop: nothing is stopped. Errors: refused, with
+  // the sentence for the user; all threads are as they were then.
   Result<void> attach(Pid pid);
   // Sites and area are taken away, each thread leaves with its own PC and signal.
   // `stay_stopped` (LLDB's D1): the process is left with SIGSTOP.
@@ -342,10 +343,16 @@ class Engine {
 
   // engine_recovery.cc
   void inherit_spaces(const Journal& predecessor);
-  void inherit_threads(Inferior& process);
+  bool inherit_threads(Inferior& process, std::uint64_t patient_until);
   void give_back(const BorrowedRow& row);
   void inherit_settled(const SettledRow& row);
   void inherit_stops();
+
+  // engine_attach.cc
+  Result<void> seize_all(Inferior& process);
+  Result<void> take_over(Inferior& attached);
+  void give_up(Pid pid);
+  void adopt_signal(Thread& leader);
 
   // engine_process.cc, engine_state.cc.
   static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
@@ -354,9 +361,6 @@ class Engine {
   Thread& add_thread(Inferior& process, Tid tid);
   std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
   void join(Inferior& process, std::shared_ptr<AddressSpace> space);
-  Result<void> seize_all(Inferior& process);
-  Result<void> take_over(Inferior& attached);
-  void adopt_signal(Thread& leader);
   bool pump(const std::function<bool()>& done, int milliseconds);
   int signal_to_leave_with(const Thread& thread) const;
   bool detach_thread(Thread& thread);

@@ -10,7 +10,6 @@
 #include "stub/engine.h"
 #include "stub/log.h"
 #include "stub/proc_fs.h"
-#include "stub/ptrace_refusal.h"
 #include "stub/ssol_mapping.h"
 #include "stub/trap_action.h"
 
@@ -18,7 +17,6 @@ namespace stub {
 namespace {
 
 constexpr int stop_patience_ms = 5000;  // a thread in uninterruptible sleep may take longer
-constexpr int signal_patience_ms = 50;  // a signal that waits for a running thread comes at once
 constexpr int kill_patience_ms = 10000;
 
 // A vfork child that the client does not follow. It is let go with its host, when it is stopped
@@ -145,115 +143,6 @@ bool Engine::pump(const std::function<bool()>& done, int milliseconds) {
     sleep_us(pause_us);
     pause_us = std::min(pause_us * 2, 2000l);
   }
-}
-
-// ---- launch and attach -------------------------------------------------------------------------
-
-void Engine::adopt_launched(Pid pid) {
-  const Tid tid = leader_of(pid);
-  const auto regs = tracee_.registers(tid);
-  Inferior& launched =
-      add_process(pid, new_space(regs ? regs->mode() : x86::Mode::amd64), Lifetime::exit_kill);
-  launched.origin = Inferior::Origin::launched;
-  Thread& leader = add_thread(launched, tid);
-  leader.newborn = false;
-  leader.running = false;
-  if (regs) leader.set_fetched(*regs);
-  leader.last_stop = Stop{.kind = StopKind::signal, .signal = SIGTRAP, .taken_over = true};
-}
-
-// The list of threads is read again until a pass finds no new one: those that are created meanwhile
-// by a seized thread are seized by the kernel, those of one not yet seized appear in the next pass.
-// While threads end, the list of those behind them can have gaps (fs/proc/base.c, proc_task_readdir
-// goes on by counting): where they are stopped one by one, it is read again when all are at rest,
-// and else a second pass has to find nobody.
-Result<void> Engine::seize_all(Inferior& process) {
-  const int enough = gate_ ? 1 : 2;
-  for (int quiet_passes = 0; quiet_passes < enough; ++quiet_passes) {
-    const auto tids = proc_fs::threads(process.pid);
-    if (!tids) return tl::unexpected(tids.error());
-    for (const Tid tid : *tids) {
-      if (thread(tid) != nullptr) continue;
-      const auto seized = tracee_.seize(tid, process.lifetime);
-      if (!seized && tid == leader_of(process.pid)) return seized;
-      if (!seized) continue;  // gone, or seized by the kernel and about to be announced
-      quiet_passes = -1;
-      Thread& created = add_thread(process, tid);
-      created.newborn = false;
-      created.want = Want::run;
-      if (gate_) request_interrupt(created);
-    }
-    const Pid pid = process.pid;
-    on_child_event();
-    if (this->process(pid) == nullptr)
-      return fail(Errc::thread_gone, "The process has exited", ESRCH);
-  }
-  return {};
-}
-
-Result<void> Engine::attach(Pid pid) {
-  if (process(pid) != nullptr) return fail(Errc::refused, "Already attached to that process");
-  const auto status = proc_fs::status(leader_of(pid));
-  if (status && raw(status->tgid) != raw(pid))
-    return fail(Errc::refused, "That is a thread; attach to its process " +
-                                   std::to_string(raw(status->tgid)) + " instead");
-  Inferior& fresh = add_process(pid, new_space(x86::Mode::amd64), Lifetime::independent);
-  if (fresh.entry.is_lost()) {
-    remove_process(fresh);
-    return fail(Errc::refused, "Too many processes");
-  }
-  attaching_ = !non_stop_;
-  auto attached = take_over(fresh);
-  attaching_ = false;
-  return attached;
-}
-
-Result<void> Engine::take_over(Inferior& attached) {
-  const Pid pid = attached.pid;
-  const bool gate_before = gate_;
-  gate_ = !non_stop_;
-  gate_closed_ns_ = now_ns();
-  if (auto seized = seize_all(attached); !seized) {
-    const int error = seized.error().code == Errc::thread_gone ? ESRCH : seized.error().sys_errno;
-    if (process(pid) != nullptr) remove_process(attached);
-    gate_ = gate_before;
-    return fail(Errc::refused, cannot_attach(raw(pid), error), error);
-  }
-  if (const auto size = proc_fs::word_size(pid); size && *size == 4)
-    join(attached, new_space(x86::Mode::i386));
-  if (non_stop_) return {};
-  const auto quiet = [&] { return process(pid) == nullptr || at_rest(); };
-  // Several threads may have been let run on to one signal of the process, which one of them takes.
-  if (!pump(quiet, signal_patience_ms)) {
-    attaching_ = false;
-    for (auto& [tid, member] : attached.threads) request_interrupt(*member);
-  }
-  // Once all are at rest nobody is born, and whoever was missed is found.
-  bool in_time = true;
-  do {
-    in_time = pump(quiet, stop_patience_ms);
-    if (process(pid) != nullptr) (void)seize_all(attached);
-    if (process(pid) == nullptr) return fail(Errc::thread_gone, "The process has exited", ESRCH);
-  } while (in_time && !at_rest());
-  for (auto& [tid, member] : attached.threads) {
-    member->want = Want::hold;
-    member->last_stop = Stop{.kind = StopKind::signal, .signal = 0, .taken_over = true};
-  }
-  if (Thread* leader = thread(leader_of(pid))) adopt_signal(*leader);
-  gate_ = gate_before;
-  return {};
-}
-
-// A signal that was just being delivered to the leader is what the attach stopped it with.
-void Engine::adopt_signal(Thread& leader) {
-  const auto report = std::find_if(reports_.begin(), reports_.end(), [&](const auto& each) {
-    return each.tid == leader.tid && each.stop.kind == StopKind::signal;
-  });
-  if (report == reports_.end()) return;
-  leader.last_stop = report->stop;
-  leader.last_stop->taken_over = true;
-  leader.stop_pending = false;
-  reports_.erase(report);
 }
 
 // ---- letting go --------------------------------------------------------------------------------

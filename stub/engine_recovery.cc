@@ -9,16 +9,19 @@
 // Either way the journal is turned into the state that the dead engine had of its processes, as far
 // as it matters for letting them go, and detach() does the rest: stops them, makes each PC
 // canonical, unmaps areas, clears debug registers, passes on signals.
-#include <unistd.h>
-
 #include <array>
 #include <bit>
+#include <ctime>
 #include <map>
 #include <span>
 #include <vector>
 
+#include "stub/clock.h"
 #include "stub/engine.h"
+#include "stub/log.h"
 #include "stub/proc_fs.h"
+#include "stub/ptrace_refusal.h"
+#include "stub/seizing.h"
 
 namespace stub {
 namespace {
@@ -26,6 +29,8 @@ namespace {
 // Nobody knows what is in them, so all of it is cleared (SDM vol. 3, 18.2: DR7 without its reserved
 // bits).
 constexpr DebugRegisters unknown_debug_registers{.address = {1, 1, 1, 1}, .control = 0xffff00ff};
+
+constexpr std::uint64_t tracer_patience_ns = 2'000'000'000;
 
 // The wait status of a stop that was waited for by a predecessor. PTRACE_GETSIGINFO tells of every
 // stop but a signal's delivery by si_code, which holds what the status had above its low byte
@@ -55,7 +60,10 @@ bool is_settled(const SettledRow& row, const x86::GeneralRegisters& now) {
 void Engine::clean_up_after(const Journal& predecessor) {
   inherit_spaces(predecessor);
   for (auto& [pid, process] : processes_) process->space->sites.restore_all(pid);
-  for (auto& [pid, process] : processes_) inherit_threads(*process);
+  const std::uint64_t patient_until = now_ns() + tracer_patience_ns;
+  std::vector<Pid> shared;
+  for (auto& [pid, process] : processes_)
+    if (!inherit_threads(*process, patient_until)) shared.push_back(pid);
   predecessor.scratches.for_each([&](const ScratchRow& row) {
     if (Thread* borrower = thread(row.tid))
       borrower->slot_run = SlotRun{.site = row.site, .saved_scratch = row.program_value};
@@ -65,7 +73,14 @@ void Engine::clean_up_after(const Journal& predecessor) {
   do on_child_event();
   while (more_events_);
   inherit_stops();
-  for (const Pid pid : std::vector<Pid>(order_)) (void)detach(pid);
+  // A thread that could not be had may stand in an area, so those stay mapped.
+  for (const Pid pid : shared)
+    if (Inferior* known = process(pid))
+      for (const auto& range : std::vector(known->space->areas.ranges()))
+        known->space->areas.drop(range.start);
+  for (const Pid pid : std::vector<Pid>(order_))
+    if (const Inferior* known = process(pid); known != nullptr && !known->threads.empty())
+      (void)detach(pid);
   wait_for_sleepers();
   while (!order_.empty()) remove_process(*process(order_.back()));  // what cannot be reached
 }
@@ -94,16 +109,34 @@ void Engine::inherit_spaces(const Journal& predecessor) {
   });
 }
 
-void Engine::inherit_threads(Inferior& process) {
-  for (const Tid tid : proc_fs::threads(process.pid).value_or(std::vector<Tid>())) {
-    (void)tracee_.seize(tid, process.lifetime);  // refused when it is ours already
-    const auto status = proc_fs::status(tid);
-    if (!status || raw(status->tracer) != ::getpid()) continue;  // dead, or somebody else's
-    Thread& inherited = add_thread(process, tid);
-    inherited.newborn = false;
-    inherited.want = Want::run;
-    inherited.debug_loaded = unknown_debug_registers;
-  }
+// The list is read until nobody new is on it: a thread that is not seized yet may create others.
+// One that another process traces is waited for, after the others have been seized: an attach that
+// finds that it cannot have all threads lets go of those it has at once (engine_attach.cc). False:
+// that process has kept a thread.
+bool Engine::inherit_threads(Inferior& process, std::uint64_t patient_until) {
+  constexpr timespec pause{0, 1'000'000};
+  std::string refusal;
+  bool is_first = true, has_news = false;
+  do {
+    if (!has_news && !is_first) nanosleep(&pause, nullptr);
+    refusal.clear();
+    has_news = false;
+    for (const Tid tid : proc_fs::threads(process.pid).value_or(std::vector<Tid>())) {
+      if (thread(tid) != nullptr) continue;
+      const auto [what, error] = seize_thread(tracee_, tid, process.lifetime);
+      if (what == Seizure::refused) refusal = explain_ptrace_refusal(raw(tid), error);
+      const bool is_about_to_be_told = what == Seizure::ours && !is_first;
+      if (what == Seizure::gone || what == Seizure::refused || is_about_to_be_told) continue;
+      has_news = has_news || what == Seizure::seized;
+      Thread& inherited = add_thread(process, tid);
+      inherited.newborn = false;
+      inherited.want = Want::run;
+      inherited.debug_loaded = unknown_debug_registers;
+    }
+    is_first = false;
+  } while (has_news || (!refusal.empty() && now_ns() < patient_until));
+  if (!refusal.empty()) say("sidestep: cannot clean up: " + refusal);
+  return refusal.empty();
 }
 
 // It was on its way through a single step; that stop is taken off here.

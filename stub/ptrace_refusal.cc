@@ -11,8 +11,10 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <vector>
 
 #include "stub/guardian.h"
+#include "stub/proc_fs.h"
 
 namespace stub {
 namespace {
@@ -109,14 +111,23 @@ std::string yama_advice(int scope) {
          "root, or set kernel.yama.ptrace_scope=0";
 }
 
+// A server of ours that ends has to wait for such a thread before it can let go of it.
+std::string traced_already(const RefusalFacts& facts, const std::string& thread) {
+  std::string text = fmt::format("{} is already traced by process {}", thread, facts.tracer);
+  if (!facts.tracer_name.empty()) text += " (" + facts.tracer_name + ")";
+  if (facts.tracer_is_like_us && facts.asleep)
+    text +=
+        ", and in an uninterruptible sleep: if that server is ending, it lets go of the thread "
+        "when it wakes up";
+  return text;
+}
+
 std::string reason(const RefusalFacts& facts) {
-  const std::string process = fmt::format("process {}", facts.pid);
+  const std::string process = facts.tid == facts.pid ? fmt::format("process {}", facts.pid)
+                                                     : fmt::format("thread {}", facts.tid);
   if (!facts.exists) return "";  // the errno says it
   if (facts.zombie) return process + " is a zombie - the process has already terminated";
-  if (facts.tracer != 0) {
-    const std::string name = facts.tracer_name.empty() ? "" : " (" + facts.tracer_name + ")";
-    return fmt::format("{} is already traced by process {}{}", process, facts.tracer, name);
-  }
+  if (facts.tracer != 0) return traced_already(facts, process);
   if (facts.ourselves) return process + " is this server itself";
   if (facts.kernel_thread) return process + " is a kernel thread";
   if (facts.filtered)
@@ -137,17 +148,35 @@ std::string reason(const RefusalFacts& facts) {
   if (!facts.capable && !facts.dumpable)
     return fmt::format("{} has made itself undumpable or runs a program that may not be read: {}",
                        process, capability);
+  if (facts.error == EPERM)
+    return fmt::format(
+        "{} may be traced from another pid namespace, or has just been let go by another tracer, "
+        "or "
+        "a security module forbids to trace it",
+        process);
   return "";
 }
 
+// The guardian of a tracer is what its user has started and knows. A tracer that has lost it has
+// another parent.
+pid_t guardian_of(pid_t tracer) {
+  const pid_t parent =
+      static_cast<pid_t>(number(read_status(fmt::format("/proc/{}", tracer)), "PPid"));
+  const bool same_program = proc_fs::is_same_file(fmt::format("/proc/{}/exe", tracer),
+                                                  fmt::format("/proc/{}/exe", parent));
+  return same_program ? parent : tracer;
+}
+
+std::string name_of(pid_t pid) { return first_line(fmt::format("/proc/{}/comm", pid)); }
+
 }  // namespace
 
-RefusalFacts gather_refusal_facts(pid_t pid, int error) {
-  const std::string directory = fmt::format("/proc/{}", pid);
+RefusalFacts gather_refusal_facts(pid_t tid, int error) {
+  const std::string directory = fmt::format("/proc/{}", tid);
   const Status theirs = read_status(directory);
   const Status ours = read_status("/proc/self");
   RefusalFacts facts;
-  facts.pid = pid;
+  facts.pid = facts.tid = tid;
   facts.error = error;
   facts.exists = theirs.contains("Uid") && theirs.contains("State");
   facts.capable = (number(ours, "CapEff", 16) >> cap_sys_ptrace_bit & 1) != 0;
@@ -155,7 +184,9 @@ RefusalFacts gather_refusal_facts(pid_t pid, int error) {
   facts.container = access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0;
   facts.yama_scope = std::atoi(first_line("/proc/sys/kernel/yama/ptrace_scope").c_str());
   if (!facts.exists) return facts;
-  facts.ourselves = is_ourselves(static_cast<pid_t>(number(theirs, "Tgid")));
+  facts.pid = static_cast<pid_t>(number(theirs, "Tgid"));
+  facts.ourselves = is_ourselves(facts.pid);
+  facts.asleep = theirs.at("State").starts_with("D");
   facts.zombie = theirs.at("State").starts_with("Z");
   facts.kernel_thread = is_kernel_thread(directory);
   facts.same_user = all_ids_are(theirs, "Uid", geteuid()) && all_ids_are(theirs, "Gid", getegid());
@@ -163,25 +194,34 @@ RefusalFacts gather_refusal_facts(pid_t pid, int error) {
   facts.same_user_namespace = in_our_user_namespace(directory);
   facts.tracer = static_cast<pid_t>(number(theirs, "TracerPid"));
   if (facts.tracer == 0) return facts;
-  facts.tracer_name = first_line(fmt::format("/proc/{}/comm", facts.tracer));
-  if (facts.tracer_name != tracer_name) return facts;
-  // One of us. What its user has started and knows is the guardian.
-  facts.tracer =
-      static_cast<pid_t>(number(read_status(fmt::format("/proc/{}", facts.tracer)), "PPid"));
-  facts.tracer_name = first_line(fmt::format("/proc/{}/comm", facts.tracer));
+  facts.tracer_name = name_of(facts.tracer);
+  facts.tracer_is_like_us = facts.tracer_name == tracer_name;
+  if (!facts.tracer_is_like_us) return facts;
+  facts.tracer = guardian_of(facts.tracer);
+  facts.tracer_name = name_of(facts.tracer);
   return facts;
 }
 
 std::string describe_refusal(const RefusalFacts& facts) {
-  // Whoever looked into /proc first has found ENOENT.
-  const int error = facts.exists ? facts.error : ESRCH;
+  const bool has_vanished = !facts.exists && (facts.error == EPERM || facts.error == ENOENT);
+  const int error = has_vanished ? ESRCH : facts.error;
   std::string text = fmt::format("{} ({})", std::strerror(error), error);
   if (const std::string why = reason(facts); !why.empty()) text += ", " + why;
   return text;
 }
 
-std::string cannot_attach(pid_t pid, int error) {
-  return fmt::format("Cannot attach to process {}: {}", pid, explain_ptrace_refusal(pid, error));
+std::string cannot_attach(pid_t pid, pid_t tid, int error) {
+  return fmt::format("Cannot attach to process {}: {}", pid, explain_ptrace_refusal(tid, error));
+}
+
+std::optional<Tid> thread_of_another_tracer(Pid pid) {
+  for (const Tid tid : proc_fs::threads(pid).value_or(std::vector<Tid>())) {
+    const auto status = proc_fs::status(tid);
+    if (status && status->state != 'Z' && raw(status->tracer) != 0 &&
+        raw(status->tracer) != ::getpid())
+      return tid;
+  }
+  return std::nullopt;
 }
 
 }  // namespace stub

@@ -7,14 +7,18 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
+
+#include "stub/types.h"
 
 namespace stub {
 
 struct RefusalFacts {
-  pid_t pid = 0;
+  pid_t pid = 0;  // of the process
+  pid_t tid = 0;  // of the thread that was refused; its leader's is the process's
   int error = 0;  // errno of the refused call
-  // The process.
+  // The thread.
   bool exists = true;
   bool zombie = false;
   bool kernel_thread = false;
@@ -22,8 +26,10 @@ struct RefusalFacts {
   bool same_user = true;  // real, effective and saved ids are all ours
   bool dumpable = true;   // its /proc directory belongs to its own user (prctl PR_SET_DUMPABLE)
   bool same_user_namespace = true;
+  bool asleep = false;  // uninterruptibly
   pid_t tracer = 0;
   std::string tracer_name;
+  bool tracer_is_like_us = false;
   // Us.
   bool capable = false;   // CAP_SYS_PTRACE is effective
   bool filtered = false;  // ptrace is refused whatever it is asked for: a seccomp filter
@@ -31,17 +37,21 @@ struct RefusalFacts {
   int yama_scope = 0;  // kernel.yama.ptrace_scope
 };
 
-RefusalFacts gather_refusal_facts(pid_t pid, int error);
+RefusalFacts gather_refusal_facts(pid_t tid, int error);
 
 // "Operation not permitted (1)", with ", REASON" where one was found: gdbserver's own words for a
 // process that is traced already or a zombie.
 std::string describe_refusal(const RefusalFacts& facts);
 
-inline std::string explain_ptrace_refusal(pid_t pid, int error) {
-  return describe_refusal(gather_refusal_facts(pid, error));
+inline std::string explain_ptrace_refusal(pid_t tid, int error) {
+  return describe_refusal(gather_refusal_facts(tid, error));
 }
 
-// "Cannot attach to process N: ...", the whole sentence as gdbserver begins it.
-std::string cannot_attach(pid_t pid, int error);
+// "Cannot attach to process N: ...", the whole sentence as gdbserver begins it. `tid`: the thread
+// of it that was refused.
+std::string cannot_attach(pid_t pid, pid_t tid, int error);
+
+// A thread of the process that another process than this one traces, if there is one.
+std::optional<Tid> thread_of_another_tracer(Pid pid);
 
 }  // namespace stub

@@ -1,5 +1,6 @@
 // asleep: at each SIGUSR2 its main thread calls vfork, and is uninterruptibly asleep until the next one
 // ends the child. Another thread works, prints heartbeats and counts the SIGRTMINs it gets.
+// asleep second: with the parts exchanged.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -50,7 +51,19 @@ __attribute__((noinline)) static void sleep_in_vfork(void) {
   __builtin_unreachable();
 }
 
-int main(void) {
+static void* sleep_when_asked(void* unused) {
+  (void)unused;
+  while (1) {
+    while (asked % 2 == 0) usleep(1000);
+    sleep_in_vfork();
+    watched++;
+    woken++;
+  }
+  return NULL;
+}
+
+int main(int argc, char** argv) {
+  (void)argv;
   setvbuf(stdout, NULL, _IOLBF, 0);
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigaction(SIGUSR2, &action, NULL);
@@ -59,12 +72,7 @@ int main(void) {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, NULL);
-  pthread_t worker;
-  pthread_create(&worker, NULL, work, NULL);
-  while (1) {
-    while (asked % 2 == 0) usleep(1000);
-    sleep_in_vfork();
-    watched++;
-    woken++;
-  }
+  pthread_t other;
+  pthread_create(&other, NULL, argc > 1 ? sleep_when_asked : work, NULL);
+  (argc > 1 ? work : sleep_when_asked)(NULL);
 }

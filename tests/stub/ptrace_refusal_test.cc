@@ -14,7 +14,7 @@ namespace {
 
 RefusalFacts eperm() {
   RefusalFacts facts;
-  facts.pid = 42;
+  facts.pid = facts.tid = 42;
   facts.error = EPERM;
   return facts;
 }
@@ -29,14 +29,30 @@ std::string text_for(Change change) {
 }  // namespace
 
 TEST_CASE("each reason of a refusal has its sentence") {
-  CHECK(describe_refusal(eperm()) == "Operation not permitted (1)");
+  CHECK(describe_refusal(eperm()) ==
+        "Operation not permitted (1), process 42 may be traced from another pid namespace, or has "
+        "just been let go by another tracer, or a security module forbids to trace it");
+  CHECK(text_for([](auto& f) { f.error = EIO; }) == "Input/output error (5)");
   CHECK(text_for([](auto& f) { f.exists = false, f.error = ESRCH; }) == "No such process (3)");
+  CHECK(text_for([](auto& f) { f.exists = false; }) == "No such process (3)");
+  CHECK(text_for([](auto& f) { f.exists = false, f.error = EMFILE; }) ==
+        "Too many open files (24)");
   CHECK(text_for([](auto& f) { f.zombie = true; }) ==
         "Operation not permitted (1), process 42 is a zombie - the process has already terminated");
   CHECK(text_for([](auto& f) { f.tracer = 7; }) ==
         "Operation not permitted (1), process 42 is already traced by process 7");
   CHECK(text_for([](auto& f) { f.tracer = 7, f.tracer_name = "gdb"; }) ==
         "Operation not permitted (1), process 42 is already traced by process 7 (gdb)");
+
+  CHECK(text_for([](auto& f) { f.tid = 43, f.tracer = 7, f.tracer_name = "strace"; }) ==
+        "Operation not permitted (1), thread 43 is already traced by process 7 (strace)");
+  const auto sleeper = [](auto& f) {
+    f.tid = 43, f.tracer = 7, f.tracer_name = "sidestep", f.tracer_is_like_us = f.asleep = true;
+  };
+  CHECK(
+      text_for(sleeper) ==
+      "Operation not permitted (1), thread 43 is already traced by process 7 (sidestep), and in an "
+      "uninterruptible sleep: if that server is ending, it lets go of the thread when it wakes up");
 
   struct Row {
     const char* words;
@@ -77,7 +93,7 @@ TEST_CASE("the facts are those of /proc") {
 
   const pid_t beyond_pid_max = 0x7ffffff0;
   CHECK_FALSE(gather_refusal_facts(beyond_pid_max, ESRCH).exists);
-  CHECK(cannot_attach(beyond_pid_max, ENOENT) ==
+  CHECK(cannot_attach(beyond_pid_max, beyond_pid_max, ENOENT) ==
         "Cannot attach to process 2147483632: No such process (3)");
 
   // A child that is not waited for.

@@ -1,10 +1,13 @@
 """Attaching to what is already running, and letting it go as if nobody had been there."""
 
+import os
+import shutil
 import signal
 import threading
 import time
 
 from harness import BOTH, NEVER, case, procfs
+from harness.rsp import GDB_FEATURES
 
 
 def heartbeat(t, process):
@@ -221,6 +224,196 @@ def attach_to_a_traced_process(t):
             "message")
     first.signal(signal.SIGTERM)
     first.wait_exit()
+
+
+@case(gdbserver="version 13 tells a name that ends in (deleted)")
+def executable_is_deleted(t):
+    """The client is given a name by which it can open the program all the same."""
+    path = os.path.join(t.directory, "short-lived")
+    shutil.copy(t.program("selfcheck")[0], path)
+    process = t.spawn([path, "1"])
+    process.wait_output("beat 1 ")
+    client = t.rsp(t.server(attach=process.pid), handshake=True)
+    client.query()
+    t.equal(client.transfer("exec-file", f"{process.pid:x}"), path, "its name")
+    os.remove(path)
+    t.equal(client.transfer("exec-file", f"{process.pid:x}"), f"/proc/{process.pid}/exe",
+            "its name when it is deleted")
+    name = f"/proc/{process.pid}/exe".encode().hex()
+    client.ask(f"vFile:setfs:{process.pid:x}")
+    t.match(client.ask(f"vFile:open:{name},0,0"), "^F[1-9a-f]", "opened")
+    client.ok("D")
+    process.kill()
+
+
+def refused_attach(t, pid):
+    """An attach on the command line that fails: what the server says."""
+    server = t.spawn_server(["--once", "--attach", "127.0.0.1:0", str(pid)])
+    t.equal(server.wait_exit(), 1, "exit status")
+    return server.messages()
+
+
+@case(modes=BOTH, gdbserver="hangs: it tries again for ever")
+def a_thread_has_another_tracer(t):
+    """Without that thread the others are not attached to either; all ways to attach say whose it is."""
+    path = os.path.join(t.directory, "contested")
+    shutil.copy(t.program("selfcheck")[0], path)
+    process = t.spawn([path, "4"])
+    process.wait_output("beat 1 ")
+    tid = procfs.threads(process.pid)[2]
+    poacher = t.spawn(f"poacher {tid}")
+    poacher.wait_output("has it")
+    sentence = (rf"Cannot attach to process {process.pid}: Operation not permitted \(1\), "
+                rf"thread {tid} is already traced by process {poacher.pid} \(poacher\)")
+    if not t.non_stop:
+        t.match(refused_attach(t, process.pid), f"^{sentence}$", "message")
+    server = t.server(multi=True)
+    client = t.rsp(server, handshake=True)
+    client.ok("!")
+    if t.non_stop:
+        client.non_stop()
+    name = path.encode().hex()
+    for request in (f"vAttach;{process.pid:x}", f"vAttachName;{name}", f"vAttachOrWait;{name}"):
+        t.match(client.ask(request), rf"^E\.{sentence}$", request)
+    t.match(server.messages(), rf"(?s)(^{sentence}$.*){{3}}", "the server's messages")
+    tracers = {each: int(procfs.status(process.pid, each)["TracerPid"])
+               for each in procfs.threads(process.pid)}
+    t.equal([each for each in tracers if tracers[each] != 0], [tid], "traced threads")
+    heartbeat(t, process)
+    poacher.kill()
+    t.match(client.ask(f"vAttach;{process.pid:x}"),
+            "^OK$" if t.non_stop else f"^T00.*thread:p{process.pid:x}", "an attach after that")
+    client.insert(procfs.Elf(process.words[0]).address(process.pid, "sum_step"), rest=NEVER)
+    client.close()
+    server.wait_exit()
+    t.unharmed(process)
+    untouched(t, process)
+    finish(t, process)
+
+
+@case(modes=BOTH, timeout=120, gdbserver="hangs, or leaves threads out")
+def threads_are_taken_and_let_go(t):
+    """Another tracer takes one thread after the other and lets it go. Each attach gets all threads or
+    none: a thread that was left out would die of the breakpoint, and the program with it."""
+    process = t.spawn("selfcheck 4")
+    process.wait_output("beat 1 ")
+    poacher = t.spawn(f"poacher {process.pid} any")
+    poacher.wait_output("begins")
+    client = t.rsp(t.server(multi=True), handshake=True)
+    client.ok("!")
+    if t.non_stop:
+        client.non_stop()
+    site = None
+    attached = 0
+    for i in range(60):
+        if i == 50:
+            poacher.signal(signal.SIGTERM)
+            poacher.wait_exit()
+        reply = client.ask(f"vAttach;{process.pid:x}")
+        if reply.startswith("E"):
+            t.match(reply, r"Operation not permitted \(1\), (thread|process) \d+ (is already traced "
+                           r"by process \d+|may be traced|has just been let go)", "a refusal")
+            t.check(i < 50, "refused without another tracer")
+            continue
+        attached += 1
+        site = site or procfs.Elf(process.words[0]).address(process.pid, "sum_step")
+        client.insert(site, rest=NEVER)
+        if not t.non_stop:
+            client.send("vCont;c")
+            client.silence(0.03)
+            client.raw(b"\x03")
+            t.equal(client.stop_reply().signal, 2, "the stop")
+        else:
+            time.sleep(0.03)
+        client.ok(f"D;{process.pid:x}")
+        t.check(process.running(), f"it runs after round {i}")
+    t.match(poacher.output(), r"taken [1-9]", "the other tracer")
+    t.note(f"{attached} of 60 attached")
+    t.unharmed(process)
+    untouched(t, process)
+    finish(t, process)
+
+
+@case(timeout=90, gdbserver="does not wait for a sleeping thread")
+def previous_server_waits_for_a_sleeper(t):
+    """A server that is ending and cannot let go of a thread yet: the next one is refused, and says why."""
+    for program, of in (("asleep", "process"), ("asleep second", "thread")):
+        process = t.spawn(program)
+        process.wait_output("beat 3 ")
+        sleeper = procfs.threads(process.pid)[0 if of == "process" else 1]
+        first = t.server_of(process)
+        client = t.rsp(first)
+        client.handshake(GDB_FEATURES.replace("vfork-events+;", ""))
+        client.query()
+        client.ok("QPassSignals:1f;14")  # SIGUSR2, SIGCHLD
+        client.insert(client.address("watched"), kind=4, type_=2)
+        client.send("vCont;c")
+        process.signal(signal.SIGUSR2)
+        t.wait_until(lambda: procfs.state(process.pid, sleeper) == "D", "the thread to sleep")
+        first.signal(signal.SIGTERM)
+        first.wait_message("Waiting to let go")
+        t.match(refused_attach(t, process.pid),
+                rf"Cannot attach to process {process.pid}: .* {of} {sleeper} is already traced by "
+                rf"process {first.pid} \([^)]+\), and in an uninterruptible sleep", "message")
+        before = process.output().count("beat")
+        t.wait_until(lambda: process.output().count("beat") > before + 2, "the program to go on")
+        process.signal(signal.SIGUSR2)
+        process.wait_output("woken 1 ")
+        first.wait_exit()
+        untouched(t, process)
+        second = t.rsp(t.server_of(process), handshake=True)
+        t.equal(second.query().pid, process.pid, "an attach after that")
+        second.ok(f"D;{process.pid:x}")
+        process.kill()
+
+
+@case(timeout=180, gdbserver="the program is left with breakpoint bytes")
+def attach_while_the_previous_server_ends(t):
+    """The next client does not wait until the last server is gone. It is refused until all threads are
+    let go, and gets a program without anything of the other one."""
+    process = t.spawn("selfcheck 4")
+    process.wait_output("beat 1 ")
+    second = t.rsp(t.server(multi=True), handshake=True)
+    second.ok("!")
+    elf = procfs.Elf(process.words[0])
+    refused = 0
+    for i in range(24):
+        first = t.server_of(process)
+        client = t.rsp(first, handshake=True)
+        client.query()
+        client.insert(client.address("sum_step"), rest=NEVER)
+        client.insert(client.address("wrong"), kind=4, type_=2)
+        client.send("vCont;c")
+        client.silence(0.02)
+        if i % 4 == 0:
+            first.signal(signal.SIGTERM)
+        elif i % 4 == 1:
+            first.signal(signal.SIGKILL)
+        elif i % 4 == 2:
+            client.close()
+        else:
+            client.raw(b"\x03")
+            client.stop_reply()
+            client.send("D")
+        reply = second.ask(f"vAttach;{process.pid:x}")
+        while reply.startswith("E"):
+            refused += 1
+            t.match(reply, r"Operation not permitted \(1\), (thread|process) \d+ "
+                           r"(is already traced by process \d+|may be traced)", "a refusal")
+            reply = second.ask(f"vAttach;{process.pid:x}")
+        site = elf.address(process.pid, "sum_step")
+        t.equal(procfs.text_differences(process.pid, process.words[0]), [], "text")
+        second.insert(site)
+        t.equal(second.resume().pc, site, "a hit")
+        second.remove(site)
+        second.ok(f"D;{process.pid:x}")
+        client.close()
+        first.popen.wait()
+        t.check(process.running(), f"it runs after round {i}")
+    t.note(f"refused {refused} times")
+    t.unharmed(process)
+    untouched(t, process)
+    finish(t, process)
 
 
 @case(gdbserver="the program is left with breakpoint bytes and without a tracer (it dies by SIGTRAP)")
