@@ -126,9 +126,16 @@ class Guardian {
     signalfd_siginfo info;
     while (read(signals_.get(), &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGCHLD) continue;
-      kill(tracer_, is_asked_again() ? SIGKILL : static_cast<int>(info.ssi_signo));
+      if (is_asked_again()) return kill_tracer();
+      kill(tracer_, static_cast<int>(info.ssi_signo));
       kill(tracer_, SIGCONT);  // somebody may have stopped it
     }
+  }
+
+  // The threads that it holds run as soon as it has died: before that the bytes are restored.
+  void kill_tracer() {
+    restore_bytes(tracee_);
+    kill(tracer_, SIGKILL);
   }
 
   bool is_asked_again() {

@@ -15,6 +15,17 @@ def zeros(t, size):
     return path
 
 
+def opened_by(pid):
+    directory = f"/proc/{pid}/fd"
+    names = []
+    for number in os.listdir(directory):
+        try:
+            names.append(os.readlink(f"{directory}/{number}"))
+        except OSError:  # closed meanwhile
+            pass
+    return names
+
+
 def digest(path):
     return f"vFile:MD5:{hexed(path)}"
 
@@ -51,8 +62,10 @@ def sigterm_during_a_long_request(t):
     """SIGTERM to the documented pid ends the server in the middle of a request: no reply comes."""
     client = t.rsp(program="steps", handshake=True)
     client.query()
-    client.send(digest(zeros(t, 1 << 30)))
-    client.wait_ack()
+    path = zeros(t, 1 << 30)
+    client.send(digest(path))
+    tracer = client.server.tracer()
+    t.wait_until(lambda: path in opened_by(tracer), "the server to open the file")
     client.server.signal(15)
     client.server.wait_exit()
     try:
