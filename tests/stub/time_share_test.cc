@@ -10,12 +10,12 @@ using Time = TimeShare::Clock::time_point;
 
 constexpr Time start{1h};
 
-// So much of a second goes to turns of this length, with a demand now and then.
+// The part of the time that goes to turns of this length, with a demand now and then.
 double share(std::chrono::milliseconds turn, std::chrono::milliseconds demand_every, int rest = 4) {
   TimeShare share(rest);
   auto in_turns = 0ms;
   auto last_demand = start;
-  for (Time now = start; now < start + 1s;) {
+  for (Time now = start; now < start + 10s;) {
     if (now - last_demand >= demand_every) share.on_demand(last_demand = now);
     if (share.next_turn() > now) {
       now += 1ms;
@@ -25,7 +25,7 @@ double share(std::chrono::milliseconds turn, std::chrono::milliseconds demand_ev
     in_turns += turn;
     now += turn;
   }
-  return std::chrono::duration<double>(in_turns) / 1s;
+  return std::chrono::duration<double>(in_turns) / 10s;
 }
 
 TEST_CASE("time share: turns follow each other while nobody demands anything") {
