@@ -55,7 +55,9 @@ Result<void> Engine::write_registers(Tid tid, const x86::RegisterFile& file, Reg
   const auto before = general(*known);
   if (!before) return tl::unexpected(before.error());
   const bool moved = (*before)->rip != file.general.rip;
-  if (moved) known->left_calls.leave(**before, result_of_fork(*known));
+  // A client that writes registers one by one may have changed others before the PC.
+  if (!known->general_at_stop) known->general_at_stop = **before;
+  if (moved) known->left_calls.leave(*known->general_at_stop, result_of_fork(*known));
   if (**before != file.general) {
     known->settled.announce(tid, known->general_in_kernel, file.general);
     if (auto set = tracee_.set_registers(tid, file.general); !set) return set;

@@ -46,6 +46,7 @@ void Engine::reset_after_stop(Thread& thread, const WaitStatus& status) {
   thread.mid_syscall = in_call || event != nullptr;
   thread.in_fork = event != nullptr && is_in_fork(event->event);
   thread.client_siginfo.reset();
+  thread.general_at_stop.reset();
   thread.stop_signal = signal != nullptr ? signal->signal : 0;
   thread.seen_epoch = thread.process->space->areas.epoch();
 }

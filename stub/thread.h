@@ -93,6 +93,7 @@ struct Thread {
   // Registers, fetched when first needed after a stop, written back before the next resume.
   std::optional<x86::GeneralRegisters> general;
   bool general_dirty = false;
+  std::optional<x86::GeneralRegisters> general_at_stop;  // before the client wrote any
   LeftCalls left_calls;
   std::optional<siginfo_t> client_siginfo;    // written by the client at this stop
   Address resumed_pc;                         // where it was let go last

@@ -174,6 +174,8 @@ TEST_CASE("handlers: a restart survives what the client does with the thread mea
   REQUIRE(w.report() == "1 signal 2");
   auto file = *w.engine.read_registers(w.leader, {});
   const auto saved = file;
+  file.general.rsp -= 0x100;
+  REQUIRE(w.engine.write_registers(w.leader, file, {}).has_value());
   file.general.rip = plain_code.value();  // orig_rax is left alone, as LLDB does
   REQUIRE(w.engine.write_registers(w.leader, file, {}).has_value());
   w.run();
@@ -182,7 +184,9 @@ TEST_CASE("handlers: a restart survives what the client does with the thread mea
   w.insert(plain_code + 8);
   w.tracee.execute_int3(w.leader, plain_code + 8);
   REQUIRE(w.report() == "1 breakpoint");
-  REQUIRE(w.engine.write_registers(w.leader, saved, {}).has_value());
+  auto without_call = saved;
+  without_call.general.orig_rax = regs.orig_rax;
+  REQUIRE(w.engine.write_registers(w.leader, without_call, {}).has_value());
   w.run();
   CHECK(regs == saved.general);
   regs.rip -= 2;
