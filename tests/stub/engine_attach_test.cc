@@ -55,7 +55,8 @@ class Contested : public FakeTracee {
   int signal_of_leader = 0;
 
   Contested() {
-    for (const Tid tid : proc_fs::threads(real.pid()).value())
+    const auto tids = proc_fs::threads(real.pid()).value();
+    for (const Tid tid : tids)
       if (tid != leader) second = tid;
   }
   Result<void> seize(Tid tid, Lifetime lifetime) override {
