@@ -145,7 +145,8 @@ std::deque<StopReport>::iterator Engine::next_report() {
   return chosen;
 }
 
-// One that was told to stop while it slept in vfork, and has woken up before that was told, has two.
+// One that was told to stop while it slept in vfork, and has woken up before that was told, has
+// two.
 bool Engine::has_report(Tid tid) const {
   return std::ranges::any_of(reports_, [&](const StopReport& report) {
     return report.tid == tid && !is_process_event(report.stop.kind);
@@ -279,10 +280,10 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions,
 void Engine::apply(const ResumeAction& action, Thread& thread) {
   if (action.kind == ResumeAction::Kind::stop) {
     if (thread.want == Want::hold) return;
-    thread.stop_request = 0;
     thread.stop_new_threads = !action.tid;
-    if (thread.stop_pending) return;  // that stop answers the request, if it is still told
-    return ask_to_stop(thread, 0);
+    if (!thread.stop_pending) return ask_to_stop(thread, 0);
+    thread.stop_request = 0;  // in case the stop that waits is not told after all
+    return;
   }
   if (thread.want != Want::hold) return;  // runs already
   thread.last_stop.reset();

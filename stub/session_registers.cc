@@ -21,7 +21,7 @@ Error no_such_register() { return {Errc::refused, 0, "No such register"}; }
 const x86::RegisterSet& Session::registers_of(Pid pid) const {
   const x86::Mode mode = engine_.mode(pid);
   return connection_.described || connection_.lldb() ? x86::RegisterSet::get(mode)
-                                                   : x86::RegisterSet::undescribed(mode);
+                                                     : x86::RegisterSet::undescribed(mode);
 }
 
 Reply Session::on(const rsp::ReadRegisters& request) {
