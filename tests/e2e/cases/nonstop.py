@@ -57,7 +57,7 @@ def no_resumed_thread_left(t):
     """N as a notification when the only resumed thread exits, behind the exit where that is told."""
     for told in False, True:
         client, stops = started(t, "storm 1 2", "visit")
-        thread = next(stop.thread for stop in stops if "swbreak" in stop)
+        thread = next(stop.thread for stop in stops if stop.signal == 5)
         if told:
             client.ok(f"QThreadOptions;2:{thread}")
         client.ok(f"vCont;c:{thread}")
