@@ -188,8 +188,9 @@ Inferior& Engine::set_apart(Thread& member) {
 // that called exec has the leader's id now (ptrace(2), "execve(2) under ptrace").
 void Engine::on_exec(Thread& reported) {
   const bool leaves = reported.own_process;
-  if (leaves && !reported.process->hidden && reported.want != Want::hold) report_if_none_resumed();
+  const bool client_resumed_it = !reported.process->hidden && reported.want != Want::hold;
   Inferior& process = leaves ? set_apart(reported) : *reported.process;
+  if (leaves && client_resumed_it) report_if_none_resumed();
   const auto former = tracee_.event_message(reported.tid);
   Thread* caller = former ? thread(Tid{static_cast<pid_t>(*former)}) : nullptr;
   const Want want = caller ? caller->want : Want::run;

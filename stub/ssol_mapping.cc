@@ -38,17 +38,20 @@ std::uint64_t next_area_size(const SsolAreas& areas) {
   return std::min(size, largest_area_size);
 }
 
-// The name has to be in the inferior's memory: it is written into the area, which is zero and
-// unused as yet. Kernels without anonymous names answer EINVAL; the area works without one.
+// The mark comes first: by it a successor knows the area if we crash in the middle (is_area()). The
+// name has to be in the inferior's memory, so it lies in the first slot for a moment. Kernels
+// without anonymous names answer EINVAL; the area works without one.
 void label(Tracee& tracee, RemoteSyscall& remote, Pid pid, x86::Mode mode, SsolAreas::Range area) {
+  static_assert(sizeof area_name <= slot_room);
   const auto& numbers = syscall_numbers(mode);
+  tracee.write_memory(pid, area.start, blank_slots(area.size));
   (void)remote.call(numbers.madvise, {area.start.value(), area.size, MADV_DONTFORK});
   (void)remote.call(numbers.madvise, {area.start.value(), area.size, MADV_DONTDUMP});
   constexpr std::uint64_t set_vma = 0x53564d41, set_vma_anon_name = 0;  // linux/prctl.h
   tracee.write_memory(pid, area.start, std::as_bytes(std::span(area_name)));
   (void)remote.call(numbers.prctl, {set_vma, set_vma_anon_name, area.start.value(), area.size,
                                     area.start.value()});
-  tracee.write_memory(pid, area.start, blank_slots(area.size));
+  tracee.write_memory(pid, area.start, blank_slots(x86::slot_size));
 }
 
 bool is_blank(Tracee& tracee, Pid pid, const SsolAreas::Range& range) {

@@ -192,9 +192,7 @@ def clone_that_execs_was_the_last_to_run(t):
     client.ok("QPassSignals:14")  # SIGCHLD: exec makes it the child's signal
     if t.non_stop:
         client.non_stop()
-        client.query()
-        while client.ask("vStopped") != "OK":
-            pass
+        client.stopped_threads()
         client.ok(f"vCont;c:{thread}")
         t.equal([stop.kind for stop in client.take_stops()], ["N"], "the notification")
         client.ok("vCont;c")
