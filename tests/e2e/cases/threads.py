@@ -77,9 +77,7 @@ def leader_exit_while_others_are_held(t):
         client.ok(f"QThreadOptions;2:{leader}")
         if non_stop:
             client.non_stop()
-            client.query()
-            while client.ask("vStopped") != "OK":
-                pass
+            client.stopped_threads()
             client.ok(f"vCont;c:{leader}")
             stops = client.take_stops()
         else:
