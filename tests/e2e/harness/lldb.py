@@ -54,12 +54,26 @@ def run_script(t, lines, seconds=60.0):
 # for; its Python interface can, and that is how IDEs do it.
 PYTHON = """
 import lldb
-def until(process, *states):
+def arrives(process, seconds, *states):
     event = lldb.SBEvent()
-    while listener.WaitForEvent(20, event):
+    while listener.WaitForEvent(seconds, event):
         state = lldb.SBProcess.GetStateFromEvent(event)
         if state in states and not lldb.SBProcess.GetRestartedFromEvent(event): return state
-    raise Exception("the process did not come into the state waited for")
+    return None
+def until(process, *states):
+    state = arrives(process, 20, *states)
+    if state is None: raise Exception("the process did not come into the state waited for")
+    return state
+def pause(process):  # LLDB drops an interrupt while it stops and goes on by itself
+    for _ in range(10):
+        process.SendAsyncInterrupt()
+        if arrives(process, 2, lldb.eStateStopped): return
+    raise Exception("the process could not be paused")
+def until_stopped_by(process, reason):  # stops of LLDB's own may come before
+    while True:
+        until(process, lldb.eStateStopped)
+        found = process.GetThreadAtIndex(0).GetStopDescription(100) or ""
+        if reason in found: return found
 def checked(error):
     if error.Fail(): raise Exception(error.GetCString())
 def connect(path, port):
