@@ -31,6 +31,7 @@
 #include "stub/linux_tracee.h"
 #include "stub/log.h"
 #include "stub/retrying_tracee.h"
+#include "stub/self.h"
 
 namespace stub {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "stub/guardian.h"
+#include "stub/self.h"
 
 namespace stub {
 

@@ -46,16 +46,14 @@
 #include "stub/journal.h"
 #include "stub/linux_tracee.h"
 #include "stub/log.h"
-#include "stub/proc_fs.h"
 #include "stub/retrying_tracee.h"
+#include "stub/self.h"
 #include "stub/site_memory.h"
 #include "stub/terminal.h"
 #include "stub/unique_fd.h"
 
 namespace stub {
 namespace {
-
-pid_t guardian_pid = 0;  // in the tracer
 
 constexpr int passed_on[] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -198,7 +196,7 @@ std::nullopt_t unguarded() {
 }
 
 void become_tracer(pid_t guardian, const GuardianOptions& options) {
-  guardian_pid = guardian;
+  set_guardian(guardian);
   if (!options.one_group) setpgid(0, 0);
   std::signal(SIGTTOU, SIG_IGN);  // messages to the terminal from a background group
   rename_to_tracer(options);
@@ -209,22 +207,6 @@ void become_tracer(pid_t guardian, const GuardianOptions& options) {
 }
 
 }  // namespace
-
-int guardian_gone_signal() { return SIGUSR1; }
-
-bool guardian_was_killed() {
-  if (guardian_pid == 0) return false;
-  if (getppid() != guardian_pid) return true;
-  // SIGKILL is made pending for each thread, and taken off just before it begins to exit
-  // (kernel/signal.c, complete_signal and get_signal).
-  constexpr std::uint32_t exiting = 4, killed = 1u << (SIGKILL - 1);  // PF_EXITING
-  const auto stat = proc_fs::stat(Tid{guardian_pid});
-  // It cannot be read for want of descriptors as well: then it is our parent still, or is not.
-  if (!stat) return getppid() != guardian_pid;
-  return (stat->flags & exiting) != 0 || (stat->pending & killed) != 0;
-}
-
-bool is_ourselves(pid_t pid) { return pid == getpid() || (pid != 0 && pid == guardian_pid); }
 
 void die_of(int signal) {
   // A second core file would be of the wrong process.

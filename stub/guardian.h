@@ -7,20 +7,6 @@
 
 namespace stub {
 
-// The tracer's name (`ps -o comm`) and all of its command line, so that `pkill sidestep` and `pkill
-// -f :2345` mean the guardian alone.
-inline constexpr char tracer_name[] = "ss-tracer";
-
-// What the tracer is sent when its guardian has gone: to be taken for a SIGTERM.
-int guardian_gone_signal();
-
-// In the tracer: whether the guardian has gone, or has been sent a SIGKILL and has not come to die
-// of it yet. Some 20 µs; false where there is no guardian.
-bool guardian_was_killed();
-
-// In the tracer: the tracer's pid or its guardian's.
-bool is_ourselves(pid_t pid);
-
 struct GuardianOptions {
   // The tracer is to read from the terminal itself, which only the terminal's foreground process
   // group may do: it stays in the guardian's group.

@@ -5,8 +5,8 @@
 // listened to (ptrace(2), "PTRACE_SEIZE", "Group-stop").
 #include "stub/linux_tracee.h"
 
-#include "stub/guardian.h"
 #include "stub/proc_fs.h"
+#include "stub/self.h"
 #include "stub/trap_mask.h"
 #include "stub/wait_status.h"
 

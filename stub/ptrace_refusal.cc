@@ -13,8 +13,8 @@
 #include <sstream>
 #include <vector>
 
-#include "stub/guardian.h"
 #include "stub/proc_fs.h"
+#include "stub/self.h"
 
 namespace stub {
 namespace {

@@ -36,8 +36,8 @@
 
 #include "stub/daemon_signals.h"
 #include "stub/dialect.h"
-#include "stub/guardian.h"
 #include "stub/log.h"
+#include "stub/self.h"
 #include "stub/time_share.h"
 
 namespace stub {

@@ -9,9 +9,9 @@
 #include "protocol/framing.h"
 #include "protocol/hex.h"
 #include "protocol/replies.h"
-#include "stub/guardian.h"
 #include "stub/log.h"
 #include "stub/proc_fs.h"
+#include "stub/self.h"
 #include "stub/session.h"
 
 namespace stub {
