@@ -27,9 +27,4 @@ struct ThreadEntry {
 };
 std::string threads_document(std::span<const ThreadEntry> threads);
 
-// Names of /etc/passwd and /etc/group; an id without a name gives its number. Read from the files
-// and not by getpwuid(3), which may ask the network and cannot be linked statically.
-std::string user_name(std::uint32_t uid);
-std::string group_name(std::uint32_t gid);
-
 }  // namespace stub

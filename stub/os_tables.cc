@@ -11,7 +11,6 @@
 #include <span>
 #include <vector>
 
-#include "stub/os_data.h"
 #include "stub/proc_fs.h"
 #include "stub/xml.h"
 
@@ -229,40 +228,6 @@ std::string OsTable::text() && {
 }
 
 std::string command_name(Tid tid) { return proc_fs::comm(tid).value_or(std::to_string(raw(tid))); }
-
-namespace {
-
-// The name in the line `NAME:x:ID:...` of a file like /etc/passwd.
-std::string name_of_id(const char* file, std::uint32_t id) {
-  const std::string text = proc_fs::read_file(file, 1u << 20).value_or("");
-  for (const std::string_view line : split(text, "\n")) {
-    const std::size_t name_end = line.find(':');
-    const std::size_t password_end = line.find(':', name_end + 1);
-    if (name_end == std::string_view::npos || password_end == std::string_view::npos) continue;
-    std::uint32_t found = 0;
-    const char* digits = line.data() + password_end + 1;
-    auto [end, error] = std::from_chars(digits, line.data() + line.size(), found);
-    if (error == std::errc() && found == id) return std::string(line.substr(0, name_end));
-  }
-  return std::to_string(id);
-}
-
-}  // namespace
-
-std::string user_name(std::uint32_t uid) { return name_of_id("/etc/passwd", uid); }
-std::string group_name(std::uint32_t gid) { return name_of_id("/etc/group", gid); }
-
-const std::string& IdNames::user(std::uint32_t uid) {
-  const auto [entry, is_new] = users_.try_emplace(uid);
-  if (is_new) entry->second = user_name(uid);
-  return entry->second;
-}
-
-const std::string& IdNames::group(std::uint32_t gid) {
-  const auto [entry, is_new] = groups_.try_emplace(gid);
-  if (is_new) entry->second = group_name(gid);
-  return entry->second;
-}
 
 // ---- the tables --------------------------------------------------------------------------------
 

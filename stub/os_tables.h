@@ -4,12 +4,12 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "stub/account_names.h"
 #include "stub/types.h"
 
 namespace stub {
@@ -38,16 +38,6 @@ class OsTable {
 
 // The name of a thread, or the number of its id when it has vanished.
 std::string command_name(Tid tid);
-
-// Names of users and groups, each looked up once: a table has the same few in thousands of rows.
-class IdNames {
- public:
-  const std::string& user(std::uint32_t uid);
-  const std::string& group(std::uint32_t gid);
-
- private:
-  std::map<std::uint32_t, std::string> users_, groups_;
-};
 
 // A table whose rows are lines of files of /proc.
 struct LineTable {

@@ -7,7 +7,7 @@
 #include "protocol/framing.h"
 #include "protocol/hex.h"
 #include "protocol/replies.h"
-#include "stub/os_data.h"
+#include "stub/account_names.h"
 #include "stub/proc_fs.h"
 #include "stub/session.h"
 

@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "stub/account_names.h"
 #include "stub/proc_fs.h"
 #include "tests/catch.h"
 
