@@ -1,26 +1,15 @@
-// The inferior's memory and program, in the form that services ask for.
+// What has to be known of a program to find its libraries and symbols in memory.
 #pragma once
 
+#include <cstddef>
+#include <utility>
 #include <vector>
 
-#include "stub/engine.h"
 #include "stub/libraries_svr4.h"
 #include "stub/memory_reader.h"
 #include "stub/proc_fs.h"
 
 namespace stub {
-
-class EngineMemory : public MemoryReader {
- public:
-  EngineMemory(Engine& engine, Pid pid) : engine_(engine), pid_(pid) {}
-  std::size_t read(Address from, std::span<std::byte> to) override {
-    return engine_.read_memory(pid_, from, to);
-  }
-
- private:
-  Engine& engine_;
-  Pid pid_;
-};
 
 // What a ProgramImage refers to.
 struct ProgramFacts {

@@ -11,7 +11,8 @@
 #include "protocol/hex.h"
 #include "protocol/replies.h"
 #include "stub/crc_search.h"
-#include "stub/program_image.h"
+#include "stub/engine_memory.h"
+#include "stub/proc_fs.h"
 #include "stub/session.h"
 
 namespace stub {

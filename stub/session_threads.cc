@@ -4,6 +4,7 @@
 #include "protocol/hex.h"
 #include "protocol/replies.h"
 #include "stub/proc_fs.h"
+#include "stub/engine_memory.h"
 #include "stub/program_image.h"
 #include "stub/session.h"
 

@@ -13,6 +13,7 @@
 #include "protocol/hex.h"
 #include "protocol/replies.h"
 #include "stub/os_data.h"
+#include "stub/engine_memory.h"
 #include "stub/program_image.h"
 #include "stub/session.h"
 #include "stub/siginfo_i386.h"
