@@ -12,22 +12,9 @@
 #include "stub/endpoint.h"
 #include "stub/host_io.h"
 #include "stub/peer_user.h"
+#include "stub/session_settings.h"
 
 namespace stub {
-
-// What becomes of the programs when the connection is lost.
-enum class OnDisconnect { keep, detach, kill };
-
-// --disable-packet: a server that seems never to have heard of them. For gdb's testsuite.
-struct DisabledPackets {
-  bool vcont = false;
-  bool thread_in_stop = false;     // Tthread
-  bool current_thread = false;     // qC
-  bool thread_list = false;        // qfThreadInfo
-  bool stop_with_details = false;  // T: stops are told as plain S packets
-
-  bool operator==(const DisabledPackets&) const = default;
-};
 
 struct DebugOptions {
   unsigned topics = 0;  // LogTopic bits

@@ -33,15 +33,14 @@
 #include "protocol/deframer.h"
 #include "protocol/packets.h"
 #include "protocol/stop_reply.h"
-#include "stub/command_line.h"
 #include "stub/dialect.h"
 #include "stub/engine.h"
 #include "stub/host_io.h"
-#include "stub/launch.h"
 #include "stub/lldb_info.h"
 #include "stub/monitor.h"
 #include "stub/os_data.h"
-#include "stub/server.h"
+#include "stub/peer.h"
+#include "stub/session_settings.h"
 #include "stub/stop_notifications.h"
 #include "stub/tls.h"
 #include "stub/work.h"
@@ -52,27 +51,6 @@ namespace stub {
 using Reply = std::optional<std::string>;
 
 inline constexpr std::size_t packet_size = 0x20000;
-
-struct SessionSettings {
-  bool multi = false;         // stay when no process is left
-  bool once = false;          // end with the first connection
-  bool announce_ends = true;  // "Child exited with status N" on stderr
-  DisabledPackets disabled;
-  std::optional<OnDisconnect> on_disconnect;
-  HostIoPolicy host_io = HostIoPolicy::full;
-  bool no_run = false;   // the client starts no programs; without `multi` it attaches to none
-  bool observe = false;  // others may look on
-  // So long requests are worked on before others have their turn: another client, SIGTERM, the
-  // program's threads. At least one is, or one piece of one that takes long; without a limit all
-  // are.
-  std::optional<std::chrono::milliseconds> turn;
-  // How programs are started; the client edits it (QEnvironment..., QSetWorkingDir, vRun).
-  LaunchSpec launch;
-  // Starts one; stub::launch with the real tracee, a script in tests.
-  std::function<Result<Pid>(const LaunchSpec&)> launcher;
-  // Output of breakpoint commands that has no client to go to.
-  std::function<void(std::string_view)> console;
-};
 
 // A process that a client waits for by its name (vAttachWait). Those that were there when the
 // waiting began are none of its business.
