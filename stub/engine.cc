@@ -8,7 +8,7 @@
 
 namespace stub {
 
-Engine::Engine(Tracee& tracee) : tracee_(tracee), step_over_(tracee), ranges_(tracee) {}
+Engine::Engine(Tracee& tracee) : tracee_(tracee), step_over_(tracee), ranges_(tracee), conditions_(tracee) {}
 
 Engine::~Engine() {
   while (!order_.empty()) {

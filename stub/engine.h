@@ -22,10 +22,10 @@
 #include <vector>
 
 #include "arch/registers.h"
+#include "stub/condition_evaluator.h"
 #include "stub/inferior.h"
 #include "stub/processor_follower.h"
 #include "stub/range_step.h"
-#include "stub/site_program.h"
 #include "stub/step_over.h"
 #include "stub/stop.h"
 #include "stub/stop_policy.h"
@@ -61,20 +61,6 @@ struct RegisterParts {
   bool xstate = false;  // else general registers only
 };
 
-enum class Verdict : std::uint8_t { report, pass };
-
-// Trace state variables of agent expressions, for the session's lifetime.
-class TraceVariables final : public rsp::AgentVariables {
- public:
-  std::int64_t get(unsigned number) override;
-  void set(unsigned number, std::int64_t value) override;
-  void clear() { values_.clear(); }
-  std::size_t size() const { return values_.size(); }
-
- private:
-  std::map<unsigned, std::int64_t> values_;
-};
-
 class Engine {
  public:
   explicit Engine(Tracee& tracee);
@@ -92,12 +78,7 @@ class Engine {
   // as it is a thread's own stop. For a client that looks at all threads at each stop; for others
   // these reports come when their threads are resumed.
   std::vector<StopReport> take_companions();
-  // Output of breakpoint commands since the last call.
-  std::string take_console();
-  // So much of it is kept between two calls; what is more is counted and said.
-  static constexpr std::size_t console_limit = 256 * 1024;
-  // What conditions and commands refer to by $name; definitions are the session's.
-  TraceVariables& trace_variables() { return trace_variables_; }
+  ConditionEvaluator& conditions() { return conditions_; }
 
   // ---- mode and interest -----------------------------------------------------------------------
   bool non_stop() const { return non_stop_; }
@@ -266,8 +247,6 @@ class Engine {
   void count_passed_hit(Thread& thread);
   void pass_site(Thread& thread);
   void finish_step(Thread& thread);
-  // engine_conditions.cc
-  Verdict evaluate(const Thread& thread, const SiteProgram& program, SiteFilter* filter);
   void report_syscall(Thread& thread);
   bool inside_range(const Thread& thread, Address pc) const;
   void end_idle_ranges();
@@ -379,6 +358,7 @@ class Engine {
   Tracee& tracee_;
   StepOver step_over_;
   RangeStepper ranges_;
+  ConditionEvaluator conditions_;
   ProcessorFollower* follower_ = nullptr;
   std::function<void(Pid, const Site&)> site_observer_;
   std::uint64_t stop_seen_ns_ = 0;  // when the stop being dealt with was seen
@@ -400,9 +380,6 @@ class Engine {
   bool attaching_ = false;       // all-stop: to a process whose threads are being stopped
   bool interrupt_owed_ = false;  // a Ctrl-C waits for the next resume, see interrupt()
   std::deque<StopReport> reports_;
-  std::string console_;
-  std::size_t console_lost_ = 0;  // bytes
-  TraceVariables trace_variables_;
   EventInterest interest_;
   std::bitset<65> pass_signals_;
   std::optional<std::bitset<65>> program_signals_;  // nullopt: all are delivered on detach

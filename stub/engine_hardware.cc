@@ -36,7 +36,8 @@ void Engine::hit_hardware(Thread& thread) {
   (void)tracee_.poke_user(thread.tid, debug_status_offset(), 0);
   thread.stop_signal = 0;
   for (const auto& hit : thread.process->space->hardware.triggered(status.value_or(0))) {
-    if (evaluate(thread, hit.point->program, nullptr) == Verdict::pass) continue;
+    if (conditions_.evaluate(thread, hit.point->program, nullptr, stop_seen_ns_) == Verdict::pass)
+      continue;
     const auto kind = hit.point->type == rsp::PointType::write_watchpoint ? StopKind::write_watch
                       : hit.point->type == rsp::PointType::access_watchpoint
                           ? StopKind::access_watch

@@ -228,12 +228,6 @@ void Engine::hold_after(const StopReport& report, Thread* stopped) {
   end_idle_ranges();
 }
 
-std::string Engine::take_console() {
-  if (console_lost_ != 0)
-    console_ += "[" + std::to_string(std::exchange(console_lost_, 0)) + " bytes of output lost]\n";
-  return std::exchange(console_, {});
-}
-
 // ---- resuming ----------------------------------------------------------------------------------
 
 std::set<Tid> Engine::unacknowledged(const std::deque<StopReport>& on_their_way) const {

@@ -9,6 +9,7 @@
 
 #include "stub/clock.h"
 #include "stub/engine.h"
+#include "stub/engine_memory.h"
 #include "stub/ssol_mapping.h"
 #include "stub/syscall_restart.h"
 
@@ -145,18 +146,7 @@ void Engine::recall_passed(Thread& thread, const PassedNext& next, StopFacts& fa
 
 // At the entry or exit of a system call, while the thread has contexts to come back to.
 void Engine::watch_returns(Thread& thread) {
-  class Memory final : public MemoryReader {
-   public:
-    Memory(Tracee& tracee, Pid pid) : tracee_(tracee), pid_(pid) {}
-    std::size_t read(Address from, std::span<std::byte> to) override {
-      return tracee_.read_memory(pid_, from, to);
-    }
-
-   private:
-    Tracee& tracee_;
-    Pid pid_;
-  };
-  Memory memory(tracee_, thread.process->pid);
+  EngineMemory memory(*this, thread.process->pid);
   const x86::GeneralRegisters& regs = *thread.general;
   const Address stack_pointer(regs.rsp);
   const auto from = std::exchange(thread.sigreturn_from, std::nullopt);
@@ -420,7 +410,7 @@ void Engine::hit_site(Thread& thread) {
   Site& site = *thread.process->space->sites.find(at);
   ++site.statistics.hits;
   thread.passed_site = at;
-  if (evaluate(thread, site.program, site.filter) == Verdict::report)
+  if (conditions_.evaluate(thread, site.program, site.filter, stop_seen_ns_) == Verdict::report)
     return queue_stop(thread, {.kind = StopKind::breakpoint, .signal = SIGTRAP});
   pass_over(thread, site);
 }

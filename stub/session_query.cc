@@ -104,7 +104,7 @@ Reply Session::on(const rsp::QueryOffsets&) { return ""; }
 // ---- tracing -----------------------------------------------------------------------------------
 
 Reply Session::on(const rsp::InitTrace&) {
-  engine_.trace_variables().clear();
+  engine_.conditions().variables().clear();
   trace_variables_.clear();
   return std::string(rsp::ok_reply);
 }
@@ -125,7 +125,7 @@ Reply Session::on(const rsp::DefineTraceVariable& request) {
     trace_variables_.push_back(request);
   else
     *known = request;
-  engine_.trace_variables().set(request.number, request.initial_value);
+  engine_.conditions().variables().set(request.number, request.initial_value);
   return std::string(rsp::ok_reply);
 }
 
@@ -134,7 +134,7 @@ Reply Session::on(const rsp::QueryTraceVariable& request) {
       std::ranges::find(trace_variables_, request.number, &rsp::DefineTraceVariable::number);
   if (known == trace_variables_.end()) return "U";
   return fmt::format("V{:x}",
-                     static_cast<std::uint64_t>(engine_.trace_variables().get(request.number)));
+                     static_cast<std::uint64_t>(engine_.conditions().variables().get(request.number)));
 }
 
 Reply Session::on(const rsp::FirstTraceVariable&) {

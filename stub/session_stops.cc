@@ -97,7 +97,7 @@ void Session::send_output(std::string_view text) {
 }
 
 void Session::take_reports() {
-  if (const std::string text = engine_.take_console(); !text.empty()) {
+  if (const std::string text = engine_.conditions().console().take(); !text.empty()) {
     if (has_client_ && connection_.awaiting_stop)
       send_output(text);
     else if (settings_.console)

@@ -184,8 +184,8 @@ TEST_CASE("session: trace state variables that are forgotten leave nothing behin
     REQUIRE(c.ask("QTDV:" + rsp::hex_number(static_cast<std::uint64_t>(n)) + ":5:0:") == "OK");
     if (n % 10 == 9) REQUIRE(c.ask("QTinit") == "OK");
   }
-  CHECK(c.w.engine.trace_variables().size() == 0);
-  CHECK(c.w.engine.trace_variables().get(5) == 0);
+  CHECK(c.w.engine.conditions().variables().size() == 0);
+  CHECK(c.w.engine.conditions().variables().get(5) == 0);
 }
 
 }  // namespace

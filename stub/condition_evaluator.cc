@@ -1,13 +1,10 @@
-// What the stub decides at a breakpoint by itself: conditions and commands.
-//
-// The evaluation reads the thread's registers as they were fetched at the stop and the program's
-// memory with our bytes masked. Any error in it means that the client has to decide: the stop is
-// reported.
+#include "stub/condition_evaluator.h"
+
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "arch/register_table.h"
-#include "stub/engine.h"
 
 namespace stub {
 namespace {
@@ -40,9 +37,9 @@ class ConditionRegisters final : public rsp::AgentRegisters {
   x86::RegisterFile file_;
 };
 
-// A read of a few bytes costs as much as one of a cache line or two, and the values that a
-// condition looks at lie beside each other: arguments and locals, the members of a structure. So
-// what is read is the aligned block around, once per evaluation.
+// A read of a few bytes costs as much as a read of two cache lines, and the values of one condition
+// lie close together: arguments and locals, members of a structure. So each read fetches the aligned
+// block around it, once per evaluation.
 class ConditionMemory final : public rsp::AgentMemory {
  public:
   ConditionMemory(Tracee& tracee, const Inferior& process) : tracee_(tracee), process_(process) {}
@@ -87,21 +84,6 @@ class ConditionMemory final : public rsp::AgentMemory {
   std::size_t used_ = 0;
 };
 
-class ConsoleOutput final : public rsp::AgentOutput {
- public:
-  ConsoleOutput(std::string& console, std::size_t& lost) : console_(console), lost_(lost) {}
-  void print(std::string_view text) override {
-    if (lost_ == 0 && console_.size() + text.size() <= Engine::console_limit)
-      console_ += text;
-    else
-      lost_ += text.size();
-  }
-
- private:
-  std::string& console_;
-  std::size_t& lost_;
-};
-
 }  // namespace
 
 std::int64_t TraceVariables::get(unsigned number) {
@@ -111,13 +93,26 @@ std::int64_t TraceVariables::get(unsigned number) {
 
 void TraceVariables::set(unsigned number, std::int64_t value) { values_[number] = value; }
 
-Verdict Engine::evaluate(const Thread& thread, const SiteProgram& program, SiteFilter* filter) {
+void ConsoleBuffer::print(std::string_view text) {
+  if (lost_ == 0 && text_.size() + text.size() <= limit)
+    text_ += text;
+  else
+    lost_ += text.size();
+}
+
+std::string ConsoleBuffer::take() {
+  if (lost_ != 0)
+    text_ += "[" + std::to_string(std::exchange(lost_, 0)) + " bytes of output lost]\n";
+  return std::exchange(text_, {});
+}
+
+Verdict ConditionEvaluator::evaluate(const Thread& thread, const SiteProgram& program,
+                                     SiteFilter* filter, std::uint64_t seen_ns) {
   if (program.conditions.empty() && program.commands.empty() && filter == nullptr)
     return Verdict::report;
   ConditionRegisters registers(tracee_, thread);
   ConditionMemory memory(tracee_, *thread.process);
-  ConsoleOutput output(console_, console_lost_);
-  const rsp::AgentEnvironment environment{registers, memory, trace_variables_, output};
+  const rsp::AgentEnvironment environment{registers, memory, variables_, console_};
   bool holds = program.conditions.empty();
   for (const auto& condition : program.conditions) {
     const auto value = condition.evaluate(environment);
@@ -127,9 +122,9 @@ Verdict Engine::evaluate(const Thread& thread, const SiteProgram& program, SiteF
   }
   if (!holds) return Verdict::pass;
   if (filter != nullptr) {
-    const auto through = filter->lets_through(thread.tid, registers, memory, stop_seen_ns_);
-    if (through && !*through) return Verdict::pass;
+    const auto through = filter->lets_through(thread.tid, registers, memory, seen_ns);
     if (!through) return Verdict::report;
+    if (!*through) return Verdict::pass;
   }
   if (program.commands.empty()) return Verdict::report;
   for (const auto& command : program.commands)
