@@ -57,7 +57,7 @@ bool Engine::a_leader_runs_alone() const {
 // Its SIGCHLD may have come together with another.
 bool Engine::a_leader_is_watched() const {
   return std::any_of(processes_.begin(), processes_.end(), [&](const auto& entry) {
-    return entry.second->threads.size() > 1 && wants_exit(leader_of(entry.first));
+    return entry.second->threads.size() > 1 && interest_.wants_exit_of(leader_of(entry.first));
   });
 }
 

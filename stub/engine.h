@@ -8,7 +8,6 @@
 // meanwhile stays queued, in order, until the client resumes them.
 #pragma once
 
-#include <bitset>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "arch/registers.h"
+#include "stub/client_interest.h"
 #include "stub/condition_evaluator.h"
 #include "stub/inferior.h"
 #include "stub/processor_follower.h"
@@ -43,19 +43,6 @@ struct ResumeAction {
   std::optional<Pid> pid{};
   std::optional<Tid> tid{};
 };
-
-// Which events the client wants to be told of (qSupported, QThreadEvents, QThreadOptions).
-struct EventInterest {
-  bool fork = false;
-  bool vfork = false;
-  bool exec = false;
-  bool threads = false;     // QThreadEvents
-  bool no_resumed = false;  // `N`
-};
-
-// QThreadOptions bits.
-inline constexpr unsigned thread_option_clone = 1;
-inline constexpr unsigned thread_option_exit = 2;
 
 struct RegisterParts {
   bool xstate = false;  // else general registers only
@@ -84,9 +71,7 @@ class Engine {
   bool non_stop() const { return non_stop_; }
   // To all-stop: all threads are stopped without a report, and queued reports are kept.
   void set_non_stop(bool on);
-  void set_interest(const EventInterest& interest) { interest_ = interest; }
-  void set_pass_signals(const std::bitset<65>& signals) { pass_signals_ = signals; }
-  void set_program_signals(const std::bitset<65>& signals) { program_signals_ = signals; }
+  ClientInterest& interest() { return interest_; }
   // QThreadOptions: bits for the matching threads (no tid: all of the process; no pid: all).
   void set_thread_options(unsigned options, std::optional<Pid> pid, std::optional<Tid> tid);
   // QCatchSyscalls: nullopt is off, an empty set is all.
@@ -268,7 +253,6 @@ class Engine {
   void on_exec(Thread& thread);
   void on_exit(Thread& thread, const WaitStatus& status);
   void forget_exited(Thread& thread, const WaitStatus& status);
-  bool wants_exit(Tid tid) const;
   void on_thread_gone(Thread& gone, std::optional<int> code);
   void on_process_exit(Inferior& process, const WaitStatus& status);
   void remove_thread(Thread& thread);
@@ -380,10 +364,7 @@ class Engine {
   bool attaching_ = false;       // all-stop: to a process whose threads are being stopped
   bool interrupt_owed_ = false;  // a Ctrl-C waits for the next resume, see interrupt()
   std::deque<StopReport> reports_;
-  EventInterest interest_;
-  std::bitset<65> pass_signals_;
-  std::optional<std::bitset<65>> program_signals_;  // nullopt: all are delivered on detach
-  std::map<Tid, unsigned> thread_options_;
+  ClientInterest interest_;
 };
 
 }  // namespace stub

@@ -71,16 +71,14 @@ void Engine::on_clone(Thread& parent, Tid child) {
   created.own_memory = copied;
   created.seen_epoch = 0;  // it starts in its parent's slot, if that was in one
   created.want = Want::run;
-  const auto option = thread_options_.find(parent.tid);
-  const bool cloned_report =
-      option != thread_options_.end() && (option->second & thread_option_clone) != 0;
-  if (cloned_report) {
+  const bool is_told = interest_.wants_clones_of(parent.tid);
+  if (is_told) {
     created.want = Want::hold;
     queue_stop(parent, {.kind = StopKind::cloned,
                         .signal = SIGTRAP,
                         .value = static_cast<std::uint64_t>(raw(child))});
   } else {
-    created.announce = interest_.threads;
+    created.announce = interest_.events.threads;
     // The client asked all threads to stop while this one was being born: it does not know of it,
     // and nothing would tell it later that one still runs.
     if (parent.stop_request && parent.stop_new_threads) {
@@ -89,7 +87,7 @@ void Engine::on_clone(Thread& parent, Tid child) {
     }
     settle(parent);
   }
-  dispatch_early(child, cloned_report);
+  dispatch_early(child, is_told);
 }
 
 // The first stop of a new thread, if it came before its parent's event; `wait`: the client is about
@@ -138,7 +136,7 @@ std::shared_ptr<AddressSpace> Engine::copied_space(const Thread& parent, Pid chi
 // clean; a vfork child only at its exec, because the sites it may run into stay in for the parent.
 void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   Inferior& origin = *parent.process;
-  const bool followed = !origin.hidden && (vfork ? interest_.vfork : interest_.fork);
+  const bool followed = !origin.hidden && (vfork ? interest_.events.vfork : interest_.events.fork);
   // clone(CLONE_VM) without CLONE_VFORK is announced as a fork, and CLONE_VFORK without CLONE_VM as
   // a vfork.
   const bool shares_memory = tracee_.shares_memory(origin.pid, child).value_or(vfork);
@@ -219,7 +217,7 @@ void Engine::on_exec(Thread& reported) {
   wake_vfork_parent(process.pid);
   if (process.unattended) return settle(reported);
   if (process.hidden) return let_go(process);
-  if (!interest_.exec) return settle(reported);
+  if (!interest_.events.exec) return settle(reported);
   const auto path = proc_fs::executable_to_open(process.pid);
   queue_stop(reported,
              {.kind = StopKind::exec, .signal = SIGTRAP, .path = path.value_or(std::string())});
@@ -239,19 +237,13 @@ void Engine::forget_exited(Thread& thread, const WaitStatus& status) {
   on_thread_gone(thread, exited ? exited->code : 0);
 }
 
-bool Engine::wants_exit(Tid tid) const {
-  const auto option = thread_options_.find(tid);
-  return interest_.threads ||
-         (option != thread_options_.end() && (option->second & thread_option_exit) != 0);
-}
-
 // A thread has gone and its process has not. The client is told of it where it wants to be, of a
 // leader too (as gdbserver 16 does; gdb 16 waits for that word and makes nothing of `N` before it).
 // No code: the end of the process is about to be told instead.
 void Engine::on_thread_gone(Thread& gone, std::optional<int> code) {
   const Pid pid = gone.process->pid;
   const Tid tid = gone.tid;
-  const bool wanted = code && wants_exit(tid);
+  const bool wanted = code && interest_.wants_exit_of(tid);
   const bool was_resumed = gone.want != Want::hold;
   const bool asked_to_stop = gone.stop_request == SIGINT;
   const bool is_exiting = gone.process->exiting;
@@ -325,7 +317,7 @@ void Engine::remove_thread(Thread& gone) {
   if (gone.own_memory) tracee_.forget_memory(Pid{raw(tid)});
   drop_reports(tid);
   ranges_.end(tid);
-  thread_options_.erase(tid);
+  interest_.forget(tid);
   threads_.erase(tid);
   std::erase(space.in_place.queue, tid);
   gone.process->threads.erase(tid);
@@ -341,7 +333,7 @@ void Engine::remove_process(Inferior& gone) {
   for (auto& [tid, member] : gone.threads) {
     drop_reports(tid);
     ranges_.end(tid);
-    thread_options_.erase(tid);
+    interest_.forget(tid);
     threads_.erase(tid);
     std::erase(gone.space->in_place.queue, tid);
   }
@@ -430,7 +422,7 @@ bool Engine::is_outlived(const Thread& leader) {
 // gdbserver: gdb goes on waiting after that one. Whether it is still true is asked when it is told
 // (still_valid()): by then another thread may have been resumed.
 void Engine::report_if_none_resumed() {
-  if (!interest_.no_resumed || any_still_to_stop()) return;
+  if (!interest_.events.no_resumed || any_still_to_stop()) return;
   if (!non_stop_ && next_report() != reports_.end()) return;
   const bool queued = std::ranges::any_of(
       reports_, [](const StopReport& report) { return report.stop.kind == StopKind::no_resumed; });

@@ -182,10 +182,7 @@ void Engine::release_guests(const AddressSpace& space, bool needed) {
 // program is not to see it.
 int Engine::signal_to_leave_with(const Thread& thread) const {
   const int signal = thread.signal != 0 ? thread.signal : thread.stop_signal;
-  const bool deliver =
-      signal != SIGTRAP &&
-      (!program_signals_ || program_signals_->test(static_cast<std::size_t>(signal)));
-  if (deliver) return signal;
+  if (signal != SIGTRAP && interest_.may_leave_with(signal)) return signal;
   return thread.trap_mask.requeue ? SIGTRAP : 0;
 }
 

@@ -392,10 +392,7 @@ void Engine::set_non_stop(bool on) {
 void Engine::set_thread_options(unsigned options, std::optional<Pid> pid, std::optional<Tid> tid) {
   for (const auto& [id, member] : threads_) {
     if ((tid && *tid != id) || (pid && *pid != member->process->pid)) continue;
-    if (options == 0)
-      thread_options_.erase(id);
-    else
-      thread_options_[id] = options;
+    interest_.set_thread_options(id, options);
   }
 }
 

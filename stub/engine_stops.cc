@@ -299,7 +299,7 @@ void Engine::gather_facts(Thread& thread, StopFacts& facts) {
   else if (is_sent_signal(thread))
     facts.own_signal = std::exchange(thread.sent_signal, 0) != 0;
   else if (thread.stop_signal != 0 && thread.stop_signal != SIGTRAP)
-    facts.passed_signal = pass_signals_.test(static_cast<std::size_t>(thread.stop_signal));
+    facts.passed_signal = interest_.passes(thread.stop_signal);
   facts.breakpoint_fault = is_breakpoint_fault(thread, facts);
   if (std::holds_alternative<SyscallStop>(facts.status)) {
     constexpr std::uint64_t entry = 1;  // PTRACE_EVENTMSG_SYSCALL_ENTRY of linux/ptrace.h

@@ -14,7 +14,7 @@ void Engine::hide(Inferior& process) {
   process.caught_syscalls.reset();
   for (auto& [tid, member] : process.threads) {
     drop_reports(tid);
-    thread_options_.erase(tid);
+    interest_.forget(tid);
     member->want = Want::run;
     member->announce = false;
     member->stop_request.reset();

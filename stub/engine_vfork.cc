@@ -32,7 +32,7 @@ void Engine::wake_vfork_parent(Pid child) {
 
 // One that the client had stopped while it slept is told of when it is resumed.
 void Engine::on_vfork_done(Thread& parent) {
-  if (interest_.vfork && !parent.process->hidden)
+  if (interest_.events.vfork && !parent.process->hidden)
     return queue_stop(parent, {.kind = StopKind::vfork_done, .signal = SIGTRAP});
   settle(parent);
 }

@@ -64,7 +64,7 @@ void Session::connected() {
   settings_.launch.working_directory.clear();
   engine_.forget_interrupt();
   engine_.drop_idle_filters();
-  engine_.set_interest({});
+  engine_.interest() = {};
   // Every connection begins in all-stop mode (GDB manual, QNonStop).
   if (engine_.non_stop()) engine_.set_non_stop(false);
 }

@@ -16,7 +16,6 @@
 #pragma once
 
 #include <array>
-#include <bitset>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -118,7 +117,6 @@ class Session : public Peer {
     bool error_strings = false;  // errors may be `Exx;hex(text)`
     bool extended = false;       // `!`
     bool spoke = false;          // a packet came, so it was no mere look whether the port is open
-    EventInterest interest;
 
     // Hg and Hc. A general thread that has exited still says which process is meant.
     std::optional<Pid> general_process;
@@ -159,6 +157,7 @@ class Session : public Peer {
   void advance_work();
   void on_packet(std::string_view payload);
   Reply answer(std::string_view payload);
+  void take_interest(const rsp::QuerySupported& request);
   void take_features(const rsp::QuerySupported& request);
   bool is_disabled(std::string_view payload) const;
   void send(std::string_view payload);
@@ -197,7 +196,7 @@ class Session : public Peer {
   std::optional<StopReport> current_stop() const;
   int wire_signal(int host) const { return stub::wire_signal(connection_.dialect, host); }
   int host_signal(int wire) const { return stub::host_signal(connection_.dialect, wire); }
-  std::bitset<65> listed_signals(const std::vector<int>& list) const;
+  SignalSet listed_signals(const std::vector<int>& list) const;
 
   // ---- threads, session_threads.cc -------------------------------------------------------------
   std::string id_of(Pid pid, Tid tid) const;

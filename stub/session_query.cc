@@ -23,10 +23,6 @@ void Session::take_features(const rsp::QuerySupported& request) {
     if (feature.name == "multiprocess") connection_.multiprocess = feature.supported;
     if (feature.name == "swbreak") connection_.swbreak = feature.supported;
     if (feature.name == "hwbreak") connection_.hwbreak = feature.supported;
-    if (feature.name == "fork-events") connection_.interest.fork = feature.supported;
-    if (feature.name == "vfork-events") connection_.interest.vfork = feature.supported;
-    if (feature.name == "exec-events") connection_.interest.exec = feature.supported;
-    if (feature.name == "no-resumed") connection_.interest.no_resumed = feature.supported;
     if (feature.name == "error-message") connection_.error_message = feature.supported;
     if (feature.name == "multi-wp-addr") gdb_17 = true;
     if (feature.name == "xmlRegisters") {
@@ -34,13 +30,24 @@ void Session::take_features(const rsp::QuerySupported& request) {
       connection_.described = ("," + architectures + ",").find(",i386,") != std::string::npos;
     }
   }
-  if (connection_.lldb()) connection_.interest.exec = true;
   connection_.stat_is_lstat = connection_.error_message && !gdb_17;
+}
+
+// LLDB does not announce that it understands the exec event.
+void Session::take_interest(const rsp::QuerySupported& request) {
+  EventInterest& events = engine_.interest().events;
+  for (const rsp::ClientFeature& feature : request.features) {
+    if (feature.name == "fork-events") events.fork = feature.supported;
+    if (feature.name == "vfork-events") events.vfork = feature.supported;
+    if (feature.name == "exec-events") events.exec = feature.supported;
+    if (feature.name == "no-resumed") events.no_resumed = feature.supported;
+  }
+  if (connection_.lldb()) events.exec = true;
 }
 
 Reply Session::on(const rsp::QuerySupported& request) {
   take_features(request);
-  engine_.set_interest(connection_.interest);
+  take_interest(request);
   std::vector<std::string_view> withheld;
   if (!connection_.error_message) withheld.push_back("error-message");
   if (connection_.lldb()) withheld.push_back("binary-upload");

@@ -237,8 +237,8 @@ Reply Session::on(const rsp::Detach& request) {
 // The host's signals that are on a list of the client's. They are looked up by the number that the
 // client is told them by: GDB's SIGPOLL is not on the list of one that has asked for SIGIO, though
 // both are signal 29 of Linux.
-std::bitset<65> Session::listed_signals(const std::vector<int>& list) const {
-  std::bitset<65> set;
+SignalSet Session::listed_signals(const std::vector<int>& list) const {
+  SignalSet set;
   for (int host = 1; host <= rsp::last_linux_signal; ++host)
     set.set(static_cast<std::size_t>(host),
             std::ranges::find(list, wire_signal(host)) != list.end());
@@ -246,18 +246,17 @@ std::bitset<65> Session::listed_signals(const std::vector<int>& list) const {
 }
 
 Reply Session::on(const rsp::SetPassSignals& request) {
-  engine_.set_pass_signals(listed_signals(request.signals));
+  engine_.interest().set_pass_signals(listed_signals(request.signals));
   return std::string(rsp::ok_reply);
 }
 
 Reply Session::on(const rsp::SetProgramSignals& request) {
-  engine_.set_program_signals(listed_signals(request.signals));
+  engine_.interest().set_program_signals(listed_signals(request.signals));
   return std::string(rsp::ok_reply);
 }
 
 Reply Session::on(const rsp::SetThreadEvents& request) {
-  connection_.interest.threads = request.enabled;
-  engine_.set_interest(connection_.interest);
+  engine_.interest().events.threads = request.enabled;
   return std::string(rsp::ok_reply);
 }
 

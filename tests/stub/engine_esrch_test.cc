@@ -112,7 +112,7 @@ void play_all(Doom doom, bool follow) {
   for (int n = 0; n < 2000; ++n) {
     INFO("fatal call " << n);
     Session s;
-    s.w.engine.set_interest({.fork = follow, .vfork = follow, .exec = follow, .threads = follow});
+    s.w.engine.interest().events = {.fork = follow, .vfork = follow, .exec = follow, .threads = follow};
     s.w.tracee.fatal_call = n;
     s.w.tracee.mortal = [&](Tid tid) { s.doom(tid, doom); };
     const auto began = std::chrono::steady_clock::now();

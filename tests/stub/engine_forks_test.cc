@@ -28,7 +28,7 @@ TEST_CASE("forks: a breakpoint is taken out while a fork is in flight") {
   for (const bool followed : {false, true}) {
     INFO(followed);
     World w(2, true);
-    w.engine.set_interest({.fork = followed});
+    w.engine.interest().events = {.fork = followed};
     w.insert(boost_site);
     w.insert(push_site);
     w.run();
@@ -44,7 +44,7 @@ TEST_CASE("forks: a breakpoint is taken out while a fork is in flight") {
 
 TEST_CASE("forks: a breakpoint is taken out and put back while a fork is in flight") {
   World w(1, true);
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.insert(boost_site);
   w.run();
   Flight fork(w);
@@ -100,7 +100,7 @@ TEST_CASE("forks: a breakpoint is taken out, and the program dies before its for
 
 TEST_CASE("forks: a breakpoint is put in while a fork is in flight") {
   World w(1, true);
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.run();
   Flight fork(w);
   w.insert(boost_site);
@@ -111,7 +111,7 @@ TEST_CASE("forks: a breakpoint is put in while a fork is in flight") {
 
 TEST_CASE("forks: the memory is copied while a breakpoint's byte is out for a step") {
   World w;
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.insert(in_place_site);
   w.run();
   w.tracee.execute_int3(w.leader, in_place_site);
@@ -141,7 +141,7 @@ TEST_CASE("forks: CLONE_VFORK without CLONE_VM") {
 // Its memory is not left to it, and it is not let go with the sites in it.
 TEST_CASE("forks: a child that shares the memory, and that the client never hears of") {
   World w(2);
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.insert(boost_site);
   w.run();
   w.tracee.signal(w.t(2), SIGUSR1);
@@ -167,7 +167,7 @@ TEST_CASE("forks: a new process has the id of a thread whose end was seen late")
   w.tracee.add(w.pid, real.leader());
   w.tracee.exit(real.leader());
   CHECK(w.report() == "nothing");
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.tracee.vanish(real.leader());
   Flight fork(w, real.pid());
   w.tracee.event(w.leader, PtraceEvent::fork, static_cast<std::uint64_t>(raw(fork.child)));

@@ -198,7 +198,7 @@ TEST_CASE("handlers: a restart survives what the client does with the thread mea
 
 TEST_CASE("handlers: the result of fork survives an inferior call in it") {
   World w;
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.run();
   const pid_t child = first_fake_id + 50;
   w.tracee.add(fake_pid(50), fake_tid(50));
@@ -229,7 +229,7 @@ TEST_CASE("handlers: a fault at a breakpoint that cannot be executed is told") {
   World w;
   std::bitset<65> passed;
   passed.set(SIGSEGV);
-  w.engine.set_pass_signals(passed);
+  w.engine.interest().set_pass_signals(passed);
   SECTION("in a call dummy on a stack") {
     w.insert(plain_code + 8);
     w.run();

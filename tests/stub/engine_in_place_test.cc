@@ -267,7 +267,7 @@ TEST_CASE("in place: the instruction ends the thread") {
 // The leader that is held is killed by the exec, whose caller stands behind its id from then on.
 TEST_CASE("in place: another thread execs while the leader is held") {
   World w(3, true);
-  w.engine.set_interest({.exec = true});
+  w.engine.interest().events = {.exec = true};
   w.insert(in_place_site);
   w.run();
   w.tracee.execute_int3(w.t(2), in_place_site);

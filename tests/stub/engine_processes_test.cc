@@ -91,7 +91,7 @@ TEST_CASE("processes: a fork child the client follows is told with both at rest"
   for (const bool early : {false, true}) {
     INFO(early);
     World w;
-    w.engine.set_interest({.fork = true});
+    w.engine.interest().events = {.fork = true};
     const Slot* slot = enter_slot(w, 1, trap_site);
     Fork fork{w};
     fork.happen(slot->address + slot->code.executed, early, false);
@@ -127,7 +127,7 @@ TEST_CASE("processes: a fork child the client follows is told with both at rest"
 
 TEST_CASE("processes: a fork child is on no list before its fork is told") {
   World w(2);
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   REQUIRE(w.resume(ResumeAction::Kind::run, {w.leader}).has_value());
   w.step(w.t(2));
   Fork fork{w};
@@ -144,7 +144,7 @@ TEST_CASE("processes: a fork child is on no list before its fork is told") {
 
 TEST_CASE("processes: non-stop, a fork child waits until the client knows of it") {
   World w(1, true);
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.run();
   Fork fork{w};
   fork.happen(plain_code, true, false);
@@ -167,7 +167,7 @@ TEST_CASE("processes: a fork child dies before its parent tells of it") {
   for (const bool followed : {false, true}) {
     INFO(followed);
     World w(2);
-    w.engine.set_interest({.fork = followed});
+    w.engine.interest().events = {.fork = followed};
     w.insert(boost_site);
     w.run();
     const Pid child = fake_pid(50);
@@ -253,7 +253,7 @@ TEST_CASE("processes: detaching the parent of a vfork that is not over") {
 
 TEST_CASE("processes: the parent dies with a fork untold") {
   World w(2);
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.insert(boost_site);
   w.run();
   w.tracee.signal(w.t(2), SIGUSR1);
@@ -272,7 +272,7 @@ TEST_CASE("processes: the parent dies with a fork untold") {
 
 TEST_CASE("processes: detaching the parent with a fork untold") {
   World w(2);
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.insert(boost_site);
   w.run();
   w.tracee.signal(w.t(2), SIGUSR1);
@@ -322,7 +322,7 @@ TEST_CASE("processes: exec") {
     for (const int caller : {1, 2}) {
       INFO("thread " << caller << (told ? ", told" : ""));
       World w(3);
-      w.engine.set_interest({.exec = told});
+      w.engine.interest().events = {.exec = told};
       w.insert(boost_site);
       w.run();
       w.tracee.execute_int3(w.t(3), boost_site);

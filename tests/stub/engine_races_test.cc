@@ -91,7 +91,7 @@ TEST_CASE("races: the program's signals survive the gate") {
   World w(2);
   std::bitset<65> pass;
   pass.set(SIGCHLD);
-  w.engine.set_pass_signals(pass);
+  w.engine.interest().set_pass_signals(pass);
   w.insert(boost_site);
   w.run();
   w.tracee.execute_int3(w.t(2), boost_site);
@@ -123,7 +123,7 @@ TEST_CASE("races: a thread dies while its report waits") {
 
 TEST_CASE("races: the process dies while reports wait") {
   World w(3);
-  w.engine.set_interest({.no_resumed = true});
+  w.engine.interest().events = {.no_resumed = true};
   w.insert(boost_site);
   w.run();
   w.tracee.execute_int3(w.t(2), boost_site);

@@ -159,7 +159,7 @@ TEST_CASE("engine: the client decides about signals") {
   CHECK(w.tracee.last("resume", w.leader)->signal == SIGUSR2);
   std::bitset<65> pass;
   pass.set(SIGUSR1);
-  w.engine.set_pass_signals(pass);
+  w.engine.interest().set_pass_signals(pass);
   w.tracee.signal(w.leader, SIGUSR1);
   CHECK(w.report() == "nothing");
   CHECK(w.tracee.last("resume", w.leader)->signal == SIGUSR1);
@@ -272,7 +272,7 @@ TEST_CASE("engine: exits") {
 
 TEST_CASE("engine: thread events are told to whoever wants them") {
   World w(1);
-  w.engine.set_interest({.threads = true});
+  w.engine.interest().events = {.threads = true};
   w.run();
   w.announce_clone(w.leader, 2);
   CHECK(w.report() == "2 thread_created");
@@ -280,7 +280,7 @@ TEST_CASE("engine: thread events are told to whoever wants them") {
   w.tracee.exit(w.t(2), 5);
   CHECK(w.report() == "2 thread_exited");
   w.run();
-  w.engine.set_interest({});
+  w.engine.interest().events = {};
   w.engine.set_thread_options(thread_option_clone | thread_option_exit, w.pid, std::nullopt);
   w.announce_clone(w.leader, 3);
   CHECK(w.report() == "1 cloned");
@@ -294,7 +294,7 @@ TEST_CASE("engine: thread events are told to whoever wants them") {
 
 TEST_CASE("engine: nobody left to wait for") {
   World w(2);
-  w.engine.set_interest({.no_resumed = true});
+  w.engine.interest().events = {.no_resumed = true};
   w.run({w.t(2)});
   w.tracee.exit(w.t(2));
   CHECK(w.report() == "-5000000 no_resumed");
@@ -302,7 +302,7 @@ TEST_CASE("engine: nobody left to wait for") {
 
 TEST_CASE("engine: nobody left to wait for, while a hit of a held thread waits") {
   World w(3);
-  w.engine.set_interest({.no_resumed = true});
+  w.engine.interest().events = {.no_resumed = true};
   w.insert(boost_site);
   w.run();
   w.tracee.execute_int3(w.t(2), boost_site);
@@ -317,7 +317,7 @@ TEST_CASE("engine: nobody left to wait for, while a hit of a held thread waits")
 
 TEST_CASE("engine: nobody left to wait for in non-stop") {
   World w(3, true);
-  w.engine.set_interest({.no_resumed = true});
+  w.engine.interest().events = {.no_resumed = true};
   w.run({w.t(2)});
   SECTION("after an exit that nobody asked for") {
     w.tracee.exit(w.t(2));
@@ -368,7 +368,7 @@ TEST_CASE("engine: nobody left to wait for in non-stop") {
     w.at(1).state = w.at(3).state = FakeThread::State::stopped;
   }
   SECTION("the client does not know the packet") {
-    w.engine.set_interest({});
+    w.engine.interest().events = {};
     w.tracee.exit(w.t(2));
     CHECK(w.reports() == "nothing");
   }
@@ -376,7 +376,7 @@ TEST_CASE("engine: nobody left to wait for in non-stop") {
 
 TEST_CASE("engine: the last thread that runs takes the process with it") {
   World w(2);
-  w.engine.set_interest({.no_resumed = true});
+  w.engine.interest().events = {.no_resumed = true};
   w.run({w.t(2)});
   w.tracee.exit(w.t(2));
   w.at(1).state = FakeThread::State::dead;  // killed in its stop; its end is still to come

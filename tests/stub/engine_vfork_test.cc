@@ -31,7 +31,7 @@ TEST_CASE("vfork: nobody sleeps with our trap flag") {
   for (const bool followed : {false, true}) {
     INFO(followed);
     World w;
-    w.engine.set_interest({.vfork = followed});
+    w.engine.interest().events = {.vfork = followed};
     w.step(w.leader);
     Vfork vfork{w};
     vfork.happens();
@@ -62,7 +62,7 @@ TEST_CASE("vfork: Ctrl-C, when all that runs is asleep") {
   for (const bool followed : {false, true}) {
     INFO(followed);
     World w;
-    w.engine.set_interest({.vfork = followed});
+    w.engine.interest().events = {.vfork = followed};
     w.run();
     w.at(1).regs.rbx = 0x1234;
     w.at(1).xstate[0] = std::byte{0x7f};
@@ -123,7 +123,7 @@ TEST_CASE("vfork: Ctrl-C as the thread is about to sleep") {
 
 TEST_CASE("vfork: non-stop, a sleeper is stopped and wakes up") {
   World w(1, true);
-  w.engine.set_interest({.vfork = true});
+  w.engine.interest().events = {.vfork = true};
   w.run();
   Vfork vfork{w};
   vfork.happens();
@@ -144,7 +144,7 @@ TEST_CASE("vfork: non-stop, a sleeper is stopped and wakes up") {
 
 TEST_CASE("vfork: non-stop, a sleeper is told to stop and wakes up before that is told") {
   World w(1, true);
-  w.engine.set_interest({.vfork = true});
+  w.engine.interest().events = {.vfork = true};
   w.run();
   Vfork vfork{w};
   vfork.happens();
@@ -166,7 +166,7 @@ TEST_CASE("vfork: the child's end is told when the parent has stopped") {
   for (const bool execs : {false, true}) {
     INFO(execs);
     World w;
-    w.engine.set_interest({.vfork = true, .exec = true});
+    w.engine.interest().events = {.vfork = true, .exec = true};
     w.run();
     Vfork vfork{w};
     vfork.happens();
@@ -193,7 +193,7 @@ TEST_CASE("vfork: the client holds the child, and lets both go") {
   for (const bool child_first : {false, true}) {
     INFO(child_first);
     World w;
-    w.engine.set_interest({.vfork = true});
+    w.engine.interest().events = {.vfork = true};
     w.insert(boost_site);
     w.run();
     Vfork vfork{w};
@@ -219,7 +219,7 @@ TEST_CASE("vfork: the client holds the child, and lets both go") {
 
 TEST_CASE("vfork: the client steps the child, and lets both go") {
   World w;
-  w.engine.set_interest({.vfork = true});
+  w.engine.interest().events = {.vfork = true};
   w.run();
   Vfork vfork{w};
   vfork.happens();
@@ -254,7 +254,7 @@ TEST_CASE("vfork: a child that nobody knows is let go at the end") {
 
 TEST_CASE("vfork: a signal that was told goes with a child that stays for its parent") {
   World w;
-  w.engine.set_interest({.vfork = true});
+  w.engine.interest().events = {.vfork = true};
   w.run();
   Vfork vfork{w};
   vfork.happens();

@@ -174,7 +174,7 @@ TEST_CASE("range step: no signal passes unseen, since its handler is outside") {
   w.plain_loop();
   std::bitset<65> pass;
   pass.set(SIGUSR1);
-  w.engine.set_pass_signals(pass);
+  w.engine.interest().set_pass_signals(pass);
   w.go_native(1);
   w.tracee.signal(w.leader, SIGUSR1);
   CHECK(w.report() == "1 signal 10");
@@ -271,7 +271,7 @@ TEST_CASE("range step: whatever else ends it, the sites go") {
 TEST_CASE("range step: a fork child has none of its sites") {
   Range w;
   w.plain_loop();
-  w.engine.set_interest({.fork = true});
+  w.engine.interest().events = {.fork = true};
   w.insert(boost_site);
   w.go_native(1);
   const Pid child = fake_pid(50);
