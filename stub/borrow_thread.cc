@@ -152,8 +152,8 @@ class KeptSequence {
 
 }  // namespace
 
-Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& thread,
-                           std::optional<WaitResult>& death,
+Result<void> borrow_thread(Tracee& tracee, EventInbox& inbox, AddressSpace& space,
+                           const Thread& thread,
                            const std::function<Result<void>(RemoteSyscall&)>& work) {
   if (thread.mid_syscall) return fail(Errc::bad_address, "The thread is inside a system call");
   const auto registers = registers_of(tracee, thread);
@@ -180,7 +180,7 @@ Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& th
   const KeptSequence sequence(tracee, thread);
   RemoteSyscall remote(tracee, thread.tid, space.mode, *space.syscall_instruction);
   auto result = work(remote);
-  death = remote.death();
+  if (remote.death()) inbox.put_back(*remote.death());
   return result;
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 
+#include "stub/event_inbox.h"
 #include "stub/inferior.h"
 #include "stub/remote_syscall.h"
 #include "stub/tracee.h"
@@ -14,10 +14,10 @@ namespace stub {
 // Errors: those of `work`; without its having been called: bad_address when it cannot be now, being
 // inside a system call or in code of another word size than the program's; unsupported when it has
 // a seccomp filter that may not be suspended, or a dispatch of its system calls that may not be;
-// refused when the program holds no instruction to make system calls with; thread_gone. `death`
-// receives the thread's end when it was waited for here.
-Result<void> borrow_thread(Tracee& tracee, AddressSpace& space, const Thread& thread,
-                           std::optional<WaitResult>& death,
+// refused when the program holds no instruction to make system calls with; thread_gone.
+// `inbox` gets the thread's end back when it was waited for here.
+Result<void> borrow_thread(Tracee& tracee, EventInbox& inbox, AddressSpace& space,
+                           const Thread& thread,
                            const std::function<Result<void>(RemoteSyscall&)>& work);
 
 }  // namespace stub

@@ -8,7 +8,12 @@
 
 namespace stub {
 
-Engine::Engine(Tracee& tracee) : tracee_(tracee), step_over_(tracee), ranges_(tracee), conditions_(tracee) {}
+Engine::Engine(Tracee& tracee)
+    : tracee_(tracee),
+      inbox_(tracee),
+      step_over_(tracee, inbox_),
+      ranges_(tracee),
+      conditions_(tracee) {}
 
 Engine::~Engine() {
   while (!order_.empty()) {
@@ -28,14 +33,11 @@ Engine::~Engine() {
 void Engine::on_child_event() {
   constexpr int most_at_once = 32;  // half a millisecond to a whole one
   handle_deaths();
-  more_events_ = true;
   int seen = 0;
-  while (seen < most_at_once && more_events_) {
-    const auto result = tracee_.wait();
-    more_events_ = result.has_value();
+  for (; seen < most_at_once; ++seen) {
+    const auto result = inbox_.wait();
     if (!result) break;
     on_wait(*result);
-    ++seen;
   }
   handle_deaths();
   hurry_steps();
@@ -61,7 +63,7 @@ bool Engine::a_leader_is_watched() const {
   });
 }
 
-// Ends of threads that were waited for in the middle of something else.
+// Nobody up the stack walks through threads now.
 void Engine::handle_deaths() {
   while (!orphaned_.empty()) {
     Thread* child = thread(orphaned_.back());
@@ -72,11 +74,7 @@ void Engine::handle_deaths() {
     else
       settle(*child);
   }
-  while (!deaths_.empty()) {
-    const WaitResult death = deaths_.front();
-    deaths_.pop_front();
-    on_wait(death);
-  }
+  while (const auto result = inbox_.take_put_back()) on_wait(*result);
 }
 
 bool Engine::lane_is_busy() const {
@@ -103,7 +101,7 @@ void Engine::on_unknown(const WaitResult& result) {
   if (let_go_.erase(result.tid) != 0) return;
   Inferior* leader_of_known = process(Pid{raw(result.tid)});
   if (leader_of_known == nullptr) {
-    early_stops_[result.tid] = result.status;
+    inbox_.keep_early(result);
     // Where there are others, one of them may be about to tell of it.
     if (processes_.empty() && last_space_) release_orphans(*last_space_);
     return;
@@ -115,7 +113,7 @@ void Engine::on_unknown(const WaitResult& result) {
 
 std::optional<std::chrono::milliseconds> Engine::poll_after() const {
   using namespace std::chrono_literals;
-  if (more_events_ || !deaths_.empty() || !orphaned_.empty()) return 0ms;
+  if (inbox_.may_have_more() || inbox_.has_put_back() || !orphaned_.empty()) return 0ms;
   if ((gate_ && !at_rest()) || lane_is_busy()) return 20ms;
   return std::nullopt;
 }

@@ -23,6 +23,7 @@
 #include "arch/registers.h"
 #include "stub/client_interest.h"
 #include "stub/condition_evaluator.h"
+#include "stub/event_inbox.h"
 #include "stub/inferior.h"
 #include "stub/processor_follower.h"
 #include "stub/range_step.h"
@@ -268,6 +269,7 @@ class Engine {
   void dispatch_early(Tid tid, bool wait);
   void deaths_or_stop(const WaitResult& result);
   void release_orphans(const AddressSpace& space);
+  void release_orphan(Tid tid, Pid pid, const AddressSpace& space);
 
   // engine_step.cc: over a site.
   void step_over_site(Thread& thread, Site& site);
@@ -340,6 +342,7 @@ class Engine {
   Result<void> flush(Thread& thread);
 
   Tracee& tracee_;
+  EventInbox inbox_;
   StepOver step_over_;
   RangeStepper ranges_;
   ConditionEvaluator conditions_;
@@ -349,16 +352,13 @@ class Engine {
   std::map<Pid, std::unique_ptr<Inferior>> processes_;
   std::vector<Pid> order_;  // of arrival
   std::unordered_map<Tid, Thread*> threads_;
-  std::deque<WaitResult> deaths_;   // waited for in the middle of something else
   std::vector<Tid> orphaned_;       // children disowned; looked at when nothing is being walked
-  std::map<Tid, int> early_stops_;  // statuses of threads whose parent has not told of them yet
   // Of the process that ended last: what an orphan has a copy of.
   std::shared_ptr<AddressSpace> last_space_;
 
   std::set<Tid> let_go_;  // whose ends are nobody's business but still come to us
 
   bool non_stop_ = false;
-  bool more_events_ = false;  // the last drain ended before there was nothing left
   bool gate_ = false;         // all-stop: a report is ready or being made ready, nothing is resumed
   std::uint64_t gate_closed_ns_ = 0;
   bool attaching_ = false;       // all-stop: to a process whose threads are being stopped

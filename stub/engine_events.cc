@@ -96,10 +96,10 @@ void Engine::on_clone(Thread& parent, Tid child) {
 //
 // A death that was waited for is of an earlier bearer of the id, if there is somebody alive now.
 void Engine::dispatch_early(Tid tid, bool wait) {
-  auto early = early_stops_.extract(tid);
-  if (!early.empty() && !WIFSTOPPED(early.mapped()) && is_alive(tid)) early = {};
-  if (!early.empty())
-    deaths_or_stop({tid, early.mapped()});
+  auto early = inbox_.take_early(tid);
+  if (early && !WIFSTOPPED(early->status) && is_alive(tid)) early.reset();
+  if (early)
+    deaths_or_stop(*early);
   else if (wait)
     if (const auto first = tracee_.wait_for(tid)) deaths_or_stop(*first);
 }
@@ -108,7 +108,7 @@ void Engine::dispatch_early(Tid tid, bool wait) {
 void Engine::deaths_or_stop(const WaitResult& result) {
   const WaitStatus status = decode_wait_status(result.status);
   if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status))
-    deaths_.push_back(result);
+    inbox_.put_back(result);
   else
     on_wait(result);
 }
@@ -287,27 +287,30 @@ void Engine::on_process_exit(Inferior& process, const WaitStatus& status) {
 // Children of threads that died before their event could be seen: nobody will announce them. They
 // have a copy of the dead program's memory.
 void Engine::release_orphans(const AddressSpace& space) {
-  std::erase_if(early_stops_, [&](const auto& early) {
-    const auto child = proc_fs::status(early.first);
-    if (!child) return true;
-    if (process(child->tgid) != nullptr || process(child->ppid) != nullptr) return false;
-    Inferior orphan;
-    orphan.pid = child->tgid;
-    orphan.space = new_space(space.mode);
-    Thread leader;
-    leader.tid = early.first;
-    leader.process = &orphan;
-    if (const auto regs = tracee_.registers(early.first)) {
-      leader.set_fetched(*regs);
-      (void)step_over_.leave_slot(leader, space);
-      (void)flush(leader);
-      space.sites.restore_all(orphan.pid);
-      space.sites.restore_removed(orphan.pid, 0);
-    }
-    (void)tracee_.detach(early.first, 0);
-    tracee_.forget_memory(orphan.pid);
-    return true;
-  });
+  for (const Tid tid : inbox_.early_threads()) {
+    const auto child = proc_fs::status(tid);
+    if (child && (process(child->tgid) != nullptr || process(child->ppid) != nullptr)) continue;
+    (void)inbox_.take_early(tid);
+    if (child) release_orphan(tid, child->tgid, space);
+  }
+}
+
+void Engine::release_orphan(Tid tid, Pid pid, const AddressSpace& space) {
+  Inferior orphan;
+  orphan.pid = pid;
+  orphan.space = new_space(space.mode);
+  Thread leader;
+  leader.tid = tid;
+  leader.process = &orphan;
+  if (const auto regs = tracee_.registers(tid)) {
+    leader.set_fetched(*regs);
+    (void)step_over_.leave_slot(leader, space);
+    (void)flush(leader);
+    space.sites.restore_all(pid);
+    space.sites.restore_removed(pid, 0);
+  }
+  (void)tracee_.detach(tid, 0);
+  tracee_.forget_memory(pid);
 }
 
 void Engine::remove_thread(Thread& gone) {

@@ -28,9 +28,7 @@ Result<Address> Engine::allocate_memory(Pid pid, std::uint64_t size, int protect
   Inferior* owner = process(pid);
   Thread* thread = owner != nullptr ? stopped_thread(*owner) : nullptr;
   if (thread == nullptr) return fail(Errc::refused, "No thread of the process is stopped");
-  std::optional<WaitResult> death;
-  const auto start = map_memory(tracee_, *owner->space, *thread, size, protection, death);
-  if (death) deaths_.push_back(*death);
+  const auto start = map_memory(tracee_, inbox_, *owner->space, *thread, size, protection);
   if (start) owner->space->client_memory[*start] = size;
   return start;
 }
@@ -44,10 +42,7 @@ Result<void> Engine::free_memory(Pid pid, Address start) {
   const auto mappings = tracee_.mappings(pid);
   if (!mappings || !is_anonymous(*mappings, start, known.mapped()))
     return fail(Errc::bad_address, "The program has taken that memory away");
-  std::optional<WaitResult> death;
-  auto freed = unmap_memory(tracee_, *owner->space, *thread, start, known.mapped(), death);
-  if (death) deaths_.push_back(*death);
-  return freed;
+  return unmap_memory(tracee_, inbox_, *owner->space, *thread, start, known.mapped());
 }
 
 }  // namespace stub

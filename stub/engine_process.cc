@@ -138,7 +138,7 @@ bool Engine::pump(const std::function<bool()>& done, int milliseconds) {
     on_child_event();
     if (done()) return true;
     if (now_ns() > end) return false;
-    if (more_events_) continue;
+    if (inbox_.may_have_more()) continue;
     check_zombie_leaders();
     sleep_us(pause_us);
     pause_us = std::min(pause_us * 2, 2000l);
@@ -229,15 +229,14 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
 // Everybody is stopped outside the areas. A thread inside a system call cannot make another one,
 // and not every other one can be asked (borrow_thread.h).
 void Engine::remove_areas(AddressSpace& space) {
-  std::optional<WaitResult> death;
   for (Inferior* user : space.users)
     for (auto& [tid, member] : user->threads) {
       if (member->running || member->mid_syscall || member->own_memory) continue;
-      if (death || space.areas.ranges().empty()) break;
+      if (space.areas.ranges().empty()) return;
       (void)flush(*member);
-      unmap_areas(tracee_, space, *member, death);
+      unmap_areas(tracee_, inbox_, space, *member);
+      if (inbox_.has_put_back(tid)) return;  // with it the others are dying
     }
-  if (death) deaths_.push_back(*death);
 }
 
 // Asked while nothing is inserted: afterwards the action may be a trap's doing.
@@ -249,14 +248,12 @@ void Engine::note_trap_action(Inferior& process) {
 
 void Engine::restore_trap_action(Inferior& process) {
   if (!process.trap_ignored || !leaves_trap_alone(process.pid)) return;
-  std::optional<WaitResult> death;
   for (auto& [tid, member] : process.threads) {
     const bool gets_signal = signal_to_leave_with(*member) != 0;
     if (member->running || member->mid_syscall || member->own_memory || gets_signal) continue;
     if (!general(*member) || !flush(*member)) continue;
-    if (ignore_trap(tracee_, *process.space, *member, death) || death) break;
+    if (ignore_trap(tracee_, inbox_, *process.space, *member) || inbox_.has_put_back(tid)) return;
   }
-  if (death) deaths_.push_back(*death);
 }
 
 // Of a program that is to end with us, being traced is enough. The trap flag stays as the debug

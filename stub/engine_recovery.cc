@@ -71,7 +71,7 @@ void Engine::clean_up_after(const Journal& predecessor) {
   predecessor.borrowed.for_each([&](const BorrowedRow& row) { give_back(row); });
   predecessor.settled.for_each([&](const SettledRow& row) { inherit_settled(row); });
   do on_child_event();
-  while (more_events_);
+  while (inbox_.may_have_more());
   inherit_stops();
   // A thread that could not be had may stand in an area, so those stay mapped.
   for (const Pid pid : shared)
@@ -145,7 +145,7 @@ void Engine::give_back(const BorrowedRow& row) {
   if (lender == nullptr) return;
   if (!tracee_.registers(row.tid))
     if (const auto stop = tracee_.wait_for(row.tid); stop && !WIFSTOPPED(stop->status))
-      return deaths_.push_back(*stop);
+      return inbox_.put_back(*stop);
   (void)tracee_.set_registers(row.tid, row.registers);
   (void)tracee_.set_signal_mask(row.tid, row.signal_mask);
   if (row.dispatch != SyscallDispatch()) (void)tracee_.set_syscall_dispatch(row.tid, row.dispatch);

@@ -11,11 +11,6 @@ void Engine::step_over_site(Thread& thread, Site& site) {
   const bool stepping = is_step(thread.want);
   StepOutcome outcome = step_over_.prepare(thread, site, stepping);
   if (outcome == StepOutcome::site_changed) outcome = step_over_.prepare(thread, site, stepping);
-  if (const auto death = step_over_.take_death()) {
-    thread.running = true;
-    deaths_.push_back(*death);
-    return;
-  }
   switch (outcome) {
     case StepOutcome::emulated:
       thread.passed_site.reset();
@@ -39,6 +34,7 @@ void Engine::step_over_site(Thread& thread, Site& site) {
       thread.passed_site.reset();
       return resume_in_kernel(thread, how_wanted(thread));
     case StepOutcome::gone:
+      thread.running = thread.running || inbox_.has_put_back(thread.tid);
       return;
   }
 }

@@ -14,12 +14,12 @@ constexpr std::uint64_t no_descriptor = ~std::uint64_t{0};
 
 }  // namespace
 
-Result<Address> map_memory(Tracee& tracee, AddressSpace& space, const Thread& thread,
-                           std::uint64_t size, int protection, std::optional<WaitResult>& death) {
+Result<Address> map_memory(Tracee& tracee, EventInbox& inbox, AddressSpace& space,
+                           const Thread& thread, std::uint64_t size, int protection) {
   constexpr std::uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS;
   Address start;
   return borrow_thread(
-             tracee, space, thread, death,
+             tracee, inbox, space, thread,
              [&](RemoteSyscall& remote) {
                return remote
                    .call(syscall_numbers(space.mode).mmap,
@@ -29,9 +29,9 @@ Result<Address> map_memory(Tracee& tracee, AddressSpace& space, const Thread& th
       .map([&] { return start; });
 }
 
-Result<void> unmap_memory(Tracee& tracee, AddressSpace& space, const Thread& thread, Address start,
-                          std::uint64_t size, std::optional<WaitResult>& death) {
-  return borrow_thread(tracee, space, thread, death, [&](RemoteSyscall& remote) {
+Result<void> unmap_memory(Tracee& tracee, EventInbox& inbox, AddressSpace& space,
+                          const Thread& thread, Address start, std::uint64_t size) {
+  return borrow_thread(tracee, inbox, space, thread, [&](RemoteSyscall& remote) {
     return remote.call(syscall_numbers(space.mode).munmap, {start.value(), size})
         .map([](std::uint64_t) {});
   });

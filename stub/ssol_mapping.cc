@@ -115,10 +115,10 @@ Result<MappedArea> map_in_gap(Tracee& tracee, RemoteSyscall& remote, const Addre
 
 }  // namespace
 
-Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread, Address text,
-                      Reach reach, std::optional<WaitResult>& death) {
+Result<void> map_area(Tracee& tracee, EventInbox& inbox, AddressSpace& space, const Thread& thread,
+                      Address text, Reach reach) {
   const Pid pid = thread.process->pid;
-  return borrow_thread(tracee, space, thread, death, [&](RemoteSyscall& remote) -> Result<void> {
+  return borrow_thread(tracee, inbox, space, thread, [&](RemoteSyscall& remote) -> Result<void> {
     auto area = map_in_gap(tracee, remote, space, pid, text, reach);
     if (!area) return tl::unexpected(area.error());
     label(tracee, remote, pid, space.mode, area->range);
@@ -154,12 +154,11 @@ void lose_area(AddressSpace& space, Address any_address_inside) {
   if (++space.lost_areas > most_lost_areas) space.area_refused = true;
 }
 
-void unmap_areas(Tracee& tracee, AddressSpace& space, const Thread& thread,
-                 std::optional<WaitResult>& death) {
+void unmap_areas(Tracee& tracee, EventInbox& inbox, AddressSpace& space, const Thread& thread) {
   forget_lost_areas(tracee, space.areas, thread.process->pid);
   if (space.areas.ranges().empty()) return;
   const auto unmapped =
-      borrow_thread(tracee, space, thread, death, [&](RemoteSyscall& remote) -> Result<void> {
+      borrow_thread(tracee, inbox, space, thread, [&](RemoteSyscall& remote) -> Result<void> {
         for (const auto& range : space.areas.ranges())
           (void)remote.call(syscall_numbers(space.mode).munmap, {range.start.value(), range.size});
         return {};

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "stub/event_inbox.h"
 #include "stub/inferior.h"
 #include "stub/tracee.h"
 
@@ -14,9 +15,9 @@ enum class Reach : std::uint8_t { near, anywhere };  // near: +-2 GiB of the tex
 // Has `thread` (stopped) map a new area for `text` and adds it to the space's areas. Errors:
 // bad_address when there is no room within reach; unsupported when this thread cannot be asked, for
 // its seccomp filter; refused when the inferior cannot be made to map anything (limits, no vDSO);
-// thread_gone. `death` receives the thread's end when it was waited for here.
-Result<void> map_area(Tracee& tracee, AddressSpace& space, const Thread& thread, Address text,
-                      Reach reach, std::optional<WaitResult>& death);
+// thread_gone.
+Result<void> map_area(Tracee& tracee, EventInbox& inbox, AddressSpace& space, const Thread& thread,
+                      Address text, Reach reach);
 
 // Areas as memory has them. A slot that nothing was put into holds instructions that fault; its
 // last bytes are a mark, which no code of ours covers and which another mapping does not have. By
@@ -34,7 +35,6 @@ void lose_area(AddressSpace& space, Address any_address_inside);
 
 // Unmaps all areas of the space that are there still, by means of `thread`, and forgets the others.
 // Every other thread must be outside them.
-void unmap_areas(Tracee& tracee, AddressSpace& space, const Thread& thread,
-                 std::optional<WaitResult>& death);
+void unmap_areas(Tracee& tracee, EventInbox& inbox, AddressSpace& space, const Thread& thread);
 
 }  // namespace stub

@@ -156,7 +156,7 @@ StepOutcome StepOver::enter_slot(Thread& thread, Site& site, const x86::Instruct
   // Twice: the area may turn out to have been unmapped by the program.
   for (int attempt = 0; attempt < 2; ++attempt) {
     slot = slot_for(thread, site, instruction, wanted);
-    if (death_) return StepOutcome::gone;
+    if (inbox_.has_put_back(thread.tid)) return StepOutcome::gone;
     if (slot == nullptr) return in_place(site, "no slot can be had");
     const Check result = check(thread, site, *slot);
     if (result == Check::good) break;
@@ -277,7 +277,7 @@ Slot* StepOver::slot_for(Thread& thread, Site& site, const x86::Instruction& ins
         slot->substitute = form != ending;
         return slot;
       }
-      if (death_ || space.area_refused) return nullptr;
+      if (space.area_refused || inbox_.has_put_back(thread.tid)) return nullptr;
     }
   return nullptr;
 }
@@ -318,7 +318,7 @@ std::optional<Address> StepOver::free_slot(Thread& thread, Address site, bool ne
   if (const auto place = space.areas.free_slot(site, near)) return place;
   if (space.area_refused || thread.cannot_map) return std::nullopt;
   const auto reach = near ? Reach::near : Reach::anywhere;
-  const auto mapped = map_area(tracee_, space, thread, site, reach, death_);
+  const auto mapped = map_area(tracee_, inbox_, space, thread, site, reach);
   space.area_refused = !mapped && mapped.error().code == Errc::refused;
   thread.cannot_map = !mapped && mapped.error().code == Errc::unsupported;
   return space.areas.free_slot(site, near);
@@ -394,6 +394,5 @@ void StepOver::repair_x87_pointer(const Thread& thread, const Slot& slot) {
     (void)tracee_.set_xstate(thread.tid, used);
 }
 
-std::optional<WaitResult> StepOver::take_death() { return std::exchange(death_, std::nullopt); }
 
 }  // namespace stub

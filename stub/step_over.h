@@ -16,6 +16,7 @@
 #include <span>
 #include <string_view>
 
+#include "stub/event_inbox.h"
 #include "stub/inferior.h"
 #include "stub/tracee.h"
 
@@ -29,12 +30,13 @@ enum class StepOutcome : std::uint8_t {
   in_place,      // the in-place lane has to do it
   site_changed,  // the program has rewritten the text: the site was planned again, start over
   site_gone,     // the program has other memory there: there is nothing to step over
-  gone,          // the thread died
+  gone,          // the thread died; its end may have been put back into the inbox
 };
 
 class StepOver {
  public:
-  explicit StepOver(Tracee& tracee) : tracee_(tracee) {}
+  // `inbox` gets the end of a thread that dies while it maps an area.
+  StepOver(Tracee& tracee, EventInbox& inbox) : tracee_(tracee), inbox_(inbox) {}
 
   // Prepares `thread`, stopped at `site` with its general registers fetched. `must_stop`: control
   // is wanted back right after the instruction (a client's step). Registers are changed, not
@@ -54,9 +56,6 @@ class StepOver {
   // `space`: whose areas. A thread that is in code of the program's own, where an area was once, is
   // in no area.
   std::optional<Left> leave_slot(Thread& thread, const AddressSpace& space);
-
-  // The death of a thread that was waited for here (while it mapped an area).
-  std::optional<WaitResult> take_death();
 
  private:
   StepOutcome in_place(Site& site, std::string_view because);
@@ -89,7 +88,7 @@ class StepOver {
   bool in_restartable_sequence(const Thread& thread, Address descriptor, Address at);
 
   Tracee& tracee_;
-  std::optional<WaitResult> death_;
+  EventInbox& inbox_;
 };
 
 }  // namespace stub

@@ -36,8 +36,7 @@ bool leaves_trap_alone(Pid pid) {
   return status && ((status->signals_ignored | status->signals_caught) & sigtrap_bit) == 0;
 }
 
-bool ignore_trap(Tracee& tracee, AddressSpace& space, const Thread& thread,
-                 std::optional<WaitResult>& death) {
+bool ignore_trap(Tracee& tracee, EventInbox& inbox, AddressSpace& space, const Thread& thread) {
   if (!thread.general) return false;
   const Pid pid = thread.process->pid;
   const Address place((thread.general->rsp & ~std::uint64_t{15}) - below_stack);
@@ -46,7 +45,7 @@ bool ignore_trap(Tracee& tracee, AddressSpace& space, const Thread& thread,
       tracee.write_memory(pid, place, ignoring) != ignoring.size())
     return false;
   const auto done =
-      borrow_thread(tracee, space, thread, death, [&](RemoteSyscall& remote) -> Result<void> {
+      borrow_thread(tracee, inbox, space, thread, [&](RemoteSyscall& remote) -> Result<void> {
         const auto set = remote.call_untrapped(syscall_numbers(space.mode).rt_sigaction,
                                                {SIGTRAP, place.value(), 0, kernel_sigset_size});
         return set ? Result<void>() : tl::unexpected(set.error());

@@ -1,8 +1,7 @@
 // A program that ignores SIGTRAP, and goes on doing so when it is let go.
 #pragma once
 
-#include <optional>
-
+#include "stub/event_inbox.h"
 #include "stub/inferior.h"
 #include "stub/tracee.h"
 
@@ -13,9 +12,7 @@ bool ignores_trap(Pid pid);
 bool leaves_trap_alone(Pid pid);
 
 // Has `thread` set the process's action for SIGTRAP to "ignore"; it is stopped, without a signal
-// that it is still to receive. False: it cannot be asked (borrow_thread()). `death` receives the
-// thread's end when it was waited for here.
-bool ignore_trap(Tracee& tracee, AddressSpace& space, const Thread& thread,
-                 std::optional<WaitResult>& death);
+// that it is still to receive. False: it cannot be asked (borrow_thread()).
+bool ignore_trap(Tracee& tracee, EventInbox& inbox, AddressSpace& space, const Thread& thread);
 
 }  // namespace stub

@@ -8,7 +8,8 @@ namespace {
 // StepOver without the engine's events: the thread stands at a site.
 struct Stepping {
   World w;
-  StepOver step_over{w.tracee};
+  EventInbox inbox{w.tracee};
+  StepOver step_over{w.tracee, inbox};
   Thread& thread;
 
   explicit Stepping(Address site) : thread(*w.engine.find(w.pid)->threads.at(w.leader)) {
