@@ -16,8 +16,8 @@ Engine::Engine(Tracee& tracee)
       conditions_(tracee) {}
 
 Engine::~Engine() {
-  while (!order_.empty()) {
-    const Pid pid = order_.back();
+  while (!processes_.empty()) {
+    const Pid pid = processes_.order().back();
     if (process(pid)->origin == Inferior::Origin::launched)
       (void)kill(pid);
     else

@@ -17,7 +17,6 @@
 #include <set>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "arch/registers.h"
@@ -25,6 +24,7 @@
 #include "stub/condition_evaluator.h"
 #include "stub/event_inbox.h"
 #include "stub/inferior.h"
+#include "stub/process_table.h"
 #include "stub/processor_follower.h"
 #include "stub/range_step.h"
 #include "stub/step_over.h"
@@ -97,16 +97,17 @@ class Engine {
   // caller is the predecessor itself after execve (its threads are still traced), or nobody traces
   // them.
   void clean_up_after(const Journal& predecessor);
-  std::vector<Pid> processes() const;  // those the client knows of, in order of arrival
+  // Those the client knows of, in order of arrival.
+  std::vector<Pid> processes() const { return processes_.shown_processes(); }
   // Commands of this process's sites are to go on without a client: the client does not know it any
   // more, it runs and gets its signals as if it were not traced, and none of its stops is told.
   Result<void> leave_unattended(Pid pid);
   std::vector<Pid> unattended() const;
   // A new client has them as they are: running.
   void take_back_unattended();
-  const Inferior* find(Pid pid) const;
+  const Inferior* find(Pid pid) const { return processes_.shown_process(pid); }
   std::vector<Tid> threads(Pid pid) const;  // ascending; without one yet to be told of
-  const Thread* find(Tid tid) const;
+  const Thread* find(Tid tid) const { return processes_.shown_thread(tid); }
   std::optional<Pid> process_of(Tid tid) const;
 
   // ---- running and stopping --------------------------------------------------------------------
@@ -322,10 +323,8 @@ class Engine {
   // engine_process.cc, engine_state.cc.
   static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
   void tell_lost_sites(Inferior& process);
-  Inferior& add_process(Pid pid, std::shared_ptr<AddressSpace> space, Lifetime lifetime);
   Thread& add_thread(Inferior& process, Tid tid);
   std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
-  void join(Inferior& process, std::shared_ptr<AddressSpace> space);
   bool pump(const std::function<bool()>& done, int milliseconds);
   int signal_to_leave_with(const Thread& thread) const;
   bool detach_thread(Thread& thread);
@@ -335,8 +334,8 @@ class Engine {
   void note_trap_action(Inferior& process);
   void restore_trap_action(Inferior& process);
   Thread* sleeper();
-  Thread* thread(Tid tid);
-  Inferior* process(Pid pid);
+  Thread* thread(Tid tid) const { return processes_.thread(tid); }
+  Inferior* process(Pid pid) const { return processes_.process(pid); }
   Result<x86::GeneralRegisters*> general(Thread& thread);
   std::optional<std::uint64_t> result_of_fork(const Thread& thread);
   Result<void> flush(Thread& thread);
@@ -349,9 +348,7 @@ class Engine {
   ProcessorFollower* follower_ = nullptr;
   std::function<void(Pid, const Site&)> site_observer_;
   std::uint64_t stop_seen_ns_ = 0;  // when the stop being dealt with was seen
-  std::map<Pid, std::unique_ptr<Inferior>> processes_;
-  std::vector<Pid> order_;  // of arrival
-  std::unordered_map<Tid, Thread*> threads_;
+  ProcessTable processes_;
   std::vector<Tid> orphaned_;       // children disowned; looked at when nothing is being walked
   // Of the process that ended last: what an orphan has a copy of.
   std::shared_ptr<AddressSpace> last_space_;

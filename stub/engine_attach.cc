@@ -45,7 +45,7 @@ void Engine::adopt_launched(Pid pid) {
   const Tid tid = leader_of(pid);
   const auto regs = tracee_.registers(tid);
   Inferior& launched =
-      add_process(pid, new_space(regs ? regs->mode() : x86::Mode::amd64), Lifetime::exit_kill);
+      processes_.add_process(pid, new_space(regs ? regs->mode() : x86::Mode::amd64), Lifetime::exit_kill);
   launched.origin = Inferior::Origin::launched;
   Thread& leader = add_thread(launched, tid);
   leader.newborn = false;
@@ -91,7 +91,7 @@ Result<void> Engine::attach(Pid pid) {
     return fail(Errc::refused, "That is a thread; attach to its process " +
                                    std::to_string(raw(status->tgid)) + " instead");
   if (const auto taken = thread_of_another_tracer(pid)) return refused(pid, *taken, EPERM);
-  Inferior& fresh = add_process(pid, new_space(x86::Mode::amd64), Lifetime::independent);
+  Inferior& fresh = processes_.add_process(pid, new_space(x86::Mode::amd64), Lifetime::independent);
   if (fresh.entry.is_lost()) {
     remove_process(fresh);
     return fail(Errc::refused, "Too many processes");

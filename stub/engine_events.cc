@@ -140,7 +140,7 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
   // clone(CLONE_VM) without CLONE_VFORK is announced as a fork, and CLONE_VFORK without CLONE_VM as
   // a vfork.
   const bool shares_memory = tracee_.shares_memory(origin.pid, child).value_or(vfork);
-  Inferior& process = add_process(child, shares_memory ? origin.space : copied_space(parent, child),
+  Inferior& process = processes_.add_process(child, shares_memory ? origin.space : copied_space(parent, child),
                                   origin.lifetime);
   if (followed && !shares_memory) process.space->sites.put_in_missing(child);
   process.origin = origin.origin;
@@ -169,12 +169,11 @@ void Engine::on_fork(Thread& parent, Pid child, bool vfork) {
 Inferior& Engine::set_apart(Thread& member) {
   Inferior& former = *member.process;
   drop_reports(member.tid);
-  Inferior& own = add_process(Pid{raw(member.tid)}, former.space, former.lifetime);
+  Inferior& own = processes_.add_process(Pid{raw(member.tid)}, former.space, former.lifetime);
   own.origin = former.origin;
   own.hidden = true;
   own.release_at_stop = member.own_memory;
-  own.threads.insert(former.threads.extract(member.tid));
-  member.process = &own;
+  processes_.move_thread(member, own);
   member.own_process = false;
   member.want = Want::run;
   member.stop_request.reset();
@@ -321,9 +320,8 @@ void Engine::remove_thread(Thread& gone) {
   drop_reports(tid);
   ranges_.end(tid);
   interest_.forget(tid);
-  threads_.erase(tid);
   std::erase(space.in_place.queue, tid);
-  gone.process->threads.erase(tid);
+  processes_.erase(gone);
   if (lane_was_busy) advance_in_place(space);
 }
 
@@ -332,17 +330,14 @@ void Engine::remove_process(Inferior& gone) {
   const auto space = gone.space;
   tell_lost_sites(gone);
   const bool lane_was_busy = !space->in_place.queue.empty();
-  std::erase(space->users, &gone);
   for (auto& [tid, member] : gone.threads) {
     drop_reports(tid);
     ranges_.end(tid);
     interest_.forget(tid);
-    threads_.erase(tid);
-    std::erase(gone.space->in_place.queue, tid);
+    std::erase(space->in_place.queue, tid);
   }
-  std::erase(order_, pid);
   tracee_.forget_memory(pid);
-  processes_.erase(pid);
+  processes_.erase(gone);
   if (processes().empty()) interrupt_owed_ = false;
   if (lane_was_busy) advance_in_place(*space);
 }
@@ -433,7 +428,7 @@ void Engine::report_if_none_resumed() {
 }
 
 bool Engine::any_still_to_stop() const {
-  return std::ranges::any_of(threads_, [](const auto& entry) {
+  return std::ranges::any_of(processes_.threads(), [](const auto& entry) {
     const Thread& each = *entry.second;
     return !each.process->hidden && each.want != Want::hold && !each.stop_pending;
   });

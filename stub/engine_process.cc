@@ -39,36 +39,9 @@ void sleep_us(long microseconds) {
 
 // ---- bookkeeping -------------------------------------------------------------------------------
 
-Thread* Engine::thread(Tid tid) {
-  const auto found = threads_.find(tid);
-  return found == threads_.end() ? nullptr : found->second;
-}
-
-Inferior* Engine::process(Pid pid) {
-  const auto found = processes_.find(pid);
-  return found == processes_.end() ? nullptr : found->second.get();
-}
-
-const Thread* Engine::find(Tid tid) const {
-  const auto found = threads_.find(tid);
-  return found == threads_.end() || found->second->process->hidden ? nullptr : found->second;
-}
-
-const Inferior* Engine::find(Pid pid) const {
-  const auto found = processes_.find(pid);
-  return found == processes_.end() || found->second->hidden ? nullptr : found->second.get();
-}
-
 std::optional<Pid> Engine::process_of(Tid tid) const {
   const Thread* known = find(tid);
   return known ? std::optional(known->process->pid) : std::nullopt;
-}
-
-std::vector<Pid> Engine::processes() const {
-  std::vector<Pid> visible;
-  for (const Pid pid : order_)
-    if (find(pid) != nullptr) visible.push_back(pid);
-  return visible;
 }
 
 // No event tells that the leader has become a zombie while others live on.
@@ -95,39 +68,9 @@ std::shared_ptr<AddressSpace> Engine::new_space(x86::Mode mode) {
   return std::make_shared<AddressSpace>(tracee_, mode);
 }
 
-void Engine::join(Inferior& process, std::shared_ptr<AddressSpace> space) {
-  if (process.space) std::erase(process.space->users, &process);
-  process.space = std::move(space);
-  process.space->users.push_back(&process);
-  if (process.lifetime == Lifetime::independent)
-    process.entry = ProcessEntry({.pid = process.pid,
-                                  .space = process.space->id,
-                                  .mode = process.space->mode,
-                                  .trap_ignored = process.trap_ignored});
-}
-
-Inferior& Engine::add_process(Pid pid, std::shared_ptr<AddressSpace> space, Lifetime lifetime) {
-  auto& place = processes_[pid];
-  place = std::make_unique<Inferior>();
-  place->pid = pid;
-  place->lifetime = lifetime;
-  order_.push_back(pid);
-  join(*place, std::move(space));
-  return *place;
-}
-
 Thread& Engine::add_thread(Inferior& process, Tid tid) {
-  auto& place = process.threads[tid];
-  if (!place) {
-    place = std::make_unique<Thread>();
-    place->tid = tid;
-    place->process = &process;
-    place->newborn = true;
-    place->seen_epoch = process.space->areas.epoch();
-    threads_[tid] = place.get();
-    let_go_.erase(tid);
-  }
-  return *place;
+  let_go_.erase(tid);  // the id of a thread that has ended
+  return processes_.add_thread(process, tid);
 }
 
 // Handles events until `done` or the time is up.
@@ -283,7 +226,7 @@ void Engine::wait_for_sleepers() {
   constexpr int rounds_in_silence = 20;
   constexpr timespec round{0, 50'000'000};
   int rounds = 0;
-  for (const Pid pid : std::vector(order_))
+  for (const Pid pid : std::vector(processes_.order()))
     if (const Inferior* left = process(pid); left && !left->release_at_stop && !left->exiting)
       (void)detach(pid);
   for (Thread* asleep = sleeper(); asleep != nullptr; asleep = sleeper()) {

@@ -78,11 +78,12 @@ void Engine::clean_up_after(const Journal& predecessor) {
     if (Inferior* known = process(pid))
       for (const auto& range : std::vector(known->space->areas.ranges()))
         known->space->areas.drop(range.start);
-  for (const Pid pid : std::vector<Pid>(order_))
+  for (const Pid pid : std::vector(processes_.order()))
     if (const Inferior* known = process(pid); known != nullptr && !known->threads.empty())
       (void)detach(pid);
   wait_for_sleepers();
-  while (!order_.empty()) remove_process(*process(order_.back()));  // what cannot be reached
+  while (!processes_.empty())
+    remove_process(*process(processes_.order().back()));  // what cannot be reached
 }
 
 void Engine::inherit_spaces(const Journal& predecessor) {
@@ -90,7 +91,7 @@ void Engine::inherit_spaces(const Journal& predecessor) {
   predecessor.processes.for_each([&](const ProcessRow& row) {
     auto& space = spaces[row.space];
     if (!space) space = new_space(row.mode);
-    Inferior& inherited = add_process(row.pid, space, Lifetime::independent);
+    Inferior& inherited = processes_.add_process(row.pid, space, Lifetime::independent);
     inherited.exiting = true;
     inherited.set_trap_ignored(row.trap_ignored);
   });
@@ -167,7 +168,7 @@ void Engine::inherit_settled(const SettledRow& row) {
 // Threads in a stop that was waited for and not dealt with.
 void Engine::inherit_stops() {
   std::vector<Thread*> stopped;
-  for (const auto& [tid, member] : threads_)
+  for (const auto& [tid, member] : processes_.threads())
     if (member->running && tracee_.registers(tid)) stopped.push_back(member);
   for (Thread* member : stopped)
     on_stop(*member, decode_wait_status(status_of_stop(tracee_.siginfo(member->tid))));

@@ -313,7 +313,7 @@ Result<void> Engine::interrupt(std::optional<Tid> prefer) {
   check_zombie_leaders();
   Thread* chosen = nullptr;
   int best = 0;
-  for (const Pid pid : order_) {
+  for (const Pid pid : processes_.order()) {
     if (process(pid)->hidden) continue;
     for (auto& [tid, member] : process(pid)->threads) {
       const int fitness = fitness_for_interrupt(*member, tid == prefer);
@@ -390,7 +390,7 @@ void Engine::set_non_stop(bool on) {
 }
 
 void Engine::set_thread_options(unsigned options, std::optional<Pid> pid, std::optional<Tid> tid) {
-  for (const auto& [id, member] : threads_) {
+  for (const auto& [id, member] : processes_.threads()) {
     if ((tid && *tid != id) || (pid && *pid != member->process->pid)) continue;
     interest_.set_thread_options(id, options);
   }

@@ -112,8 +112,8 @@ Result<void> Engine::set_siginfo(Tid tid, const siginfo_t& info) {
 }
 
 x86::Mode Engine::mode(Pid pid) const {
-  const auto found = processes_.find(pid);
-  return found == processes_.end() ? x86::Mode::amd64 : found->second->space->mode;
+  const Inferior* known = process(pid);
+  return known == nullptr ? x86::Mode::amd64 : known->space->mode;
 }
 
 // ---- memory ------------------------------------------------------------------------------------

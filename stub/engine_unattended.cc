@@ -37,8 +37,8 @@ Result<void> Engine::leave_unattended(Pid pid) {
 
 std::vector<Pid> Engine::unattended() const {
   std::vector<Pid> pids;
-  for (const Pid pid : order_)
-    if (processes_.at(pid)->unattended) pids.push_back(pid);
+  for (const Pid pid : processes_.order())
+    if (process(pid)->unattended) pids.push_back(pid);
   return pids;
 }
 

@@ -23,7 +23,7 @@ ResumeHow Engine::prepare_for_vfork(Thread& parent, ResumeHow how) {
 
 // The child has left the memory, so its parent stops at VFORK_DONE now.
 void Engine::wake_vfork_parent(Pid child) {
-  for (auto& [tid, parent] : threads_) {
+  for (const auto& [tid, parent] : processes_.threads()) {
     if (parent->vfork_child != child) continue;
     parent->vfork_child.reset();
     parent->in_vfork = false;
