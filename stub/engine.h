@@ -27,6 +27,7 @@
 #include "stub/process_table.h"
 #include "stub/processor_follower.h"
 #include "stub/range_step.h"
+#include "stub/report_queue.h"
 #include "stub/step_over.h"
 #include "stub/stop.h"
 #include "stub/stop_policy.h"
@@ -290,11 +291,10 @@ class Engine {
 
   // engine_resume.cc: the client's side of running.
   void queue_stop(Thread& thread, Stop stop);
-  std::deque<StopReport>::iterator next_report();
-  bool has_report(Tid tid) const;
+  // All-stop: an event of another thread would end the client's step command.
+  bool steps_come_first() const { return !non_stop_; }
   bool forget_end(Pid pid);
   void drop_reports(Tid tid);
-  void drop_reports_of(Thread& thread, StopKind kind);
   void disown_child(const Stop& stop);
   bool still_valid(const StopReport& report);
   void close_gate();
@@ -360,7 +360,7 @@ class Engine {
   std::uint64_t gate_closed_ns_ = 0;
   bool attaching_ = false;       // all-stop: to a process whose threads are being stopped
   bool interrupt_owed_ = false;  // a Ctrl-C waits for the next resume, see interrupt()
-  std::deque<StopReport> reports_;
+  ReportQueue reports_{processes_};
   ClientInterest interest_;
 };
 

@@ -141,14 +141,12 @@ void Engine::give_up(Pid pid) {
 
 // A signal that was just being delivered to the leader is what the attach stopped it with.
 void Engine::adopt_signal(Thread& leader) {
-  const auto report = std::find_if(reports_.begin(), reports_.end(), [&](const auto& each) {
-    return each.tid == leader.tid && each.stop.kind == StopKind::signal;
+  const auto signals = reports_.take_if([&](const StopReport& report) {
+    return report.tid == leader.tid && report.stop.kind == StopKind::signal;
   });
-  if (report == reports_.end()) return;
-  leader.last_stop = report->stop;
+  if (signals.empty()) return;
+  leader.last_stop = signals.front().stop;
   leader.last_stop->taken_over = true;
-  leader.stop_pending = false;
-  reports_.erase(report);
 }
 
 }  // namespace stub

@@ -249,7 +249,7 @@ void Engine::on_thread_gone(Thread& gone, std::optional<int> code) {
   const bool is_clients = !gone.process->hidden && !is_exiting;
   remove_thread(gone);
   if (wanted && is_clients) {
-    reports_.push_back(
+    reports_.add(
         {pid, tid, {.kind = StopKind::thread_exited, .value = static_cast<std::uint64_t>(*code)}});
     if (!non_stop_) close_gate();
   }
@@ -279,7 +279,7 @@ void Engine::on_process_exit(Inferior& process, const WaitStatus& status) {
     stop.kind = StopKind::process_killed;
     stop.signal = std::get<Killed>(status).signal;
   }
-  reports_.push_back({pid, leader_of(pid), stop});
+  reports_.add({pid, leader_of(pid), stop});
   if (!non_stop_) close_gate();
 }
 
@@ -421,10 +421,9 @@ bool Engine::is_outlived(const Thread& leader) {
 // (still_valid()): by then another thread may have been resumed.
 void Engine::report_if_none_resumed() {
   if (!interest_.events.no_resumed || any_still_to_stop()) return;
-  if (!non_stop_ && next_report() != reports_.end()) return;
-  const bool queued = std::ranges::any_of(
-      reports_, [](const StopReport& report) { return report.stop.kind == StopKind::no_resumed; });
-  if (!queued) reports_.push_back({Pid{}, Tid{}, {.kind = StopKind::no_resumed}});
+  if (!non_stop_ && reports_.has_next(steps_come_first())) return;
+  if (!reports_.has_kind(StopKind::no_resumed))
+    reports_.add({Pid{}, Tid{}, {.kind = StopKind::no_resumed}});
 }
 
 bool Engine::any_still_to_stop() const {

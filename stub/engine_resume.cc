@@ -13,11 +13,6 @@ bool matches(const ResumeAction& action, const Thread& thread) {
   return !action.pid || *action.pid == thread.process->pid;
 }
 
-bool is_process_event(StopKind kind) {
-  return kind == StopKind::process_exited || kind == StopKind::process_killed ||
-         kind == StopKind::no_resumed || kind == StopKind::thread_exited;
-}
-
 // Who is to answer a Ctrl-C: the thread that the client prefers, and before it any one that can
 // really be stopped. 0: it cannot.
 int fitness_for_interrupt(const Thread& thread, bool preferred) {
@@ -25,7 +20,8 @@ int fitness_for_interrupt(const Thread& thread, bool preferred) {
   return 1 + (preferred ? 1 : 0) + (thread.in_vfork ? 0 : 2);
 }
 
-bool is_thread_stop(StopKind kind) {
+// Of the thread alone: nothing that other threads or processes have to do with.
+bool is_plain_stop(StopKind kind) {
   return kind == StopKind::signal || kind == StopKind::breakpoint ||
          kind == StopKind::hw_breakpoint || kind == StopKind::write_watch ||
          kind == StopKind::access_watch || kind == StopKind::step;
@@ -42,8 +38,7 @@ void Engine::queue_stop(Thread& thread, Stop stop) {
   }
   ranges_.end(thread.tid);
   park(thread);
-  thread.stop_pending = true;
-  reports_.push_back({thread.process->pid, thread.tid, std::move(stop)});
+  reports_.add({thread.process->pid, thread.tid, std::move(stop)});
   if (!non_stop_) close_gate();
   if (!thread.process->space->in_place.queue.empty()) advance_in_place(*thread.process->space);
 }
@@ -66,20 +61,19 @@ void Engine::disown_child(const Stop& stop) {
 }
 
 void Engine::drop_reports(Tid tid) {
-  std::erase_if(reports_, [&](const StopReport& report) {
-    if (report.tid != tid || is_process_event(report.stop.kind)) return false;
-    disown_child(report.stop);
-    return true;
+  const auto dropped = reports_.take_if([&](const StopReport& report) {
+    return report.tid == tid && is_thread_stop(report.stop.kind);
   });
-  if (Thread* known = thread(tid)) known->stop_pending = false;
+  for (const StopReport& report : dropped) disown_child(report.stop);
 }
 
 // A process that ended before the client had it detached or killed: its end is not told then.
 bool Engine::forget_end(Pid pid) {
-  return std::erase_if(reports_, [&](const StopReport& report) {
-           return report.pid == pid && (report.stop.kind == StopKind::process_exited ||
-                                        report.stop.kind == StopKind::process_killed);
-         }) != 0;
+  const auto ends = reports_.take_if([&](const StopReport& report) {
+    return report.pid == pid && (report.stop.kind == StopKind::process_exited ||
+                                 report.stop.kind == StopKind::process_killed);
+  });
+  return !ends.empty();
 }
 
 // The step that the client waits for is over in a moment, and its report comes first
@@ -125,47 +119,16 @@ bool Engine::still_valid(const StopReport& report) {
   return site != nullptr && site->client;
 }
 
-void Engine::drop_reports_of(Thread& thread, StopKind kind) {
-  const auto dropped = std::erase_if(reports_, [&](const StopReport& report) {
-    return report.tid == thread.tid && report.stop.kind == kind;
-  });
-  if (dropped != 0) thread.stop_pending = false;
-}
-
-// The oldest one of the threads the client has resumed. All-stop: one that it steps comes first: an
-// event of another thread in that moment would end the client's step command.
-std::deque<StopReport>::iterator Engine::next_report() {
-  auto chosen = reports_.end();
-  for (auto it = reports_.begin(); it != reports_.end(); ++it) {
-    const Thread* stopped = is_process_event(it->stop.kind) ? nullptr : thread(it->tid);
-    const Want want = stopped == nullptr ? Want::run : stopped->want;
-    if (is_step(want) && !non_stop_) return it;
-    if (want != Want::hold && chosen == reports_.end()) chosen = it;
-  }
-  return chosen;
-}
-
-// One that was told to stop while it slept in vfork, and has woken up before that was told, has
-// two.
-bool Engine::has_report(Tid tid) const {
-  return std::ranges::any_of(reports_, [&](const StopReport& report) {
-    return report.tid == tid && !is_process_event(report.stop.kind);
-  });
-}
-
 std::optional<StopReport> Engine::take_report() {
   if (!non_stop_ && gate_ && !at_rest()) return std::nullopt;
-  for (auto it = next_report(); it != reports_.end(); it = next_report()) {
-    Thread* stopped = is_process_event(it->stop.kind) ? nullptr : thread(it->tid);
-    StopReport report = std::move(*it);
-    reports_.erase(it);
-    if (stopped) stopped->stop_pending = has_report(stopped->tid);
-    if (!still_valid(report)) {
+  while (auto report = reports_.take_next(steps_come_first())) {
+    Thread* stopped = reports_.thread_of(*report);
+    if (!still_valid(*report)) {
       if (stopped) stopped->passed_site.reset();
       if (stopped && non_stop_) settle(*stopped);
       continue;
     }
-    hold_after(report, stopped);
+    hold_after(*report, stopped);
     if (follower_ != nullptr) follower_->rest();
     return report;
   }
@@ -185,18 +148,11 @@ void Engine::end_idle_ranges() {
 }
 
 std::vector<StopReport> Engine::take_companions() {
-  std::vector<StopReport> taken;
-  for (auto it = reports_.begin(); it != reports_.end();) {
-    Thread* stopped = is_thread_stop(it->stop.kind) ? thread(it->tid) : nullptr;
-    if (stopped == nullptr || stopped->want != Want::hold || !still_valid(*it)) {
-      ++it;
-      continue;
-    }
-    stopped->stop_pending = false;
-    stopped->last_stop = it->stop;
-    taken.push_back(std::move(*it));
-    it = reports_.erase(it);
-  }
+  auto taken = reports_.take_if([&](const StopReport& report) {
+    const Thread* stopped = is_plain_stop(report.stop.kind) ? thread(report.tid) : nullptr;
+    return stopped != nullptr && stopped->want == Want::hold && still_valid(report);
+  });
+  for (const StopReport& report : taken) thread(report.tid)->last_stop = report.stop;
   return taken;
 }
 
@@ -214,11 +170,7 @@ void Engine::hold_after(const StopReport& report, Thread* stopped) {
   const auto kind = report.stop.kind;
   if (report.stop.interrupt || kind == StopKind::process_exited || kind == StopKind::process_killed)
     interrupt_owed_ = false;
-  std::erase_if(reports_, [&](const StopReport& other) {
-    if (!other.stop.interrupt) return false;
-    if (Thread* asked = thread(other.tid)) asked->stop_pending = false;
-    return true;
-  });
+  (void)reports_.take_if([](const StopReport& other) { return other.stop.interrupt; });
   for (auto& [pid, process] : processes_)
     if (!process->hidden)
       for (auto& [tid, member] : process->threads) {
@@ -238,7 +190,7 @@ std::set<Tid> Engine::unacknowledged(const std::deque<StopReport>& on_their_way)
   };
   std::for_each(on_their_way.begin(), on_their_way.end(), add);
   for (const StopReport& report : reports_) {
-    const Thread* stopped = is_process_event(report.stop.kind) ? nullptr : find(report.tid);
+    const Thread* stopped = reports_.thread_of(report);
     if (stopped == nullptr || stopped->want != Want::hold) add(report);
   }
   return threads;
@@ -260,7 +212,7 @@ Result<void> Engine::resume(std::span<const ResumeAction> actions,
     }
   }
   if (matched.empty()) return fail(Errc::thread_gone, "No such thread", ESRCH);
-  if (!non_stop_ && next_report() != reports_.end()) gate_ = true;
+  if (!non_stop_ && reports_.has_next(steps_come_first())) gate_ = true;
   // Before anything runs: a thread that is just being stepped would be done with it first.
   if (interrupt_owed_) (void)interrupt(std::nullopt);
   // Those that are stepped first: what the others run into would only delay the step.
@@ -295,7 +247,10 @@ void Engine::apply(const ResumeAction& action, Thread& thread) {
       break;
   }
   // A step that was done before the client changed its mind is not worth a stop.
-  if (thread.stop_pending && thread.want == Want::run) drop_reports_of(thread, StopKind::step);
+  if (thread.stop_pending && thread.want == Want::run)
+    (void)reports_.take_if([&](const StopReport& report) {
+      return report.tid == thread.tid && report.stop.kind == StopKind::step;
+    });
   if (thread.stop_pending) return;
   thread.stop_request.reset();
   if (action.signal == 0) return;

@@ -31,6 +31,12 @@ enum class StopKind : std::uint8_t {
   no_resumed,      // no thread that the client resumed is left
 };
 
+// Not so: events of a process, and the end of a thread, which is no stop of one.
+constexpr bool is_thread_stop(StopKind kind) {
+  return kind != StopKind::process_exited && kind != StopKind::process_killed &&
+         kind != StopKind::no_resumed && kind != StopKind::thread_exited;
+}
+
 struct Stop {
   StopKind kind = StopKind::signal;
   int signal = 0;  // host number
