@@ -10,6 +10,8 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;  // clang before 17 deduces no aggregates
 
 template <class T, class... List>
 constexpr bool is_one_of = (std::is_same_v<T, List> || ...);

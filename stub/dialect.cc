@@ -28,14 +28,6 @@ bool only_lldb_sends(const rsp::Request& request) {
       request);
 }
 
-std::optional<Dialect> dialect_of_first_bytes(std::string_view received) {
-  constexpr std::string_view lldb = "$QStartNoAckMode#";
-  received.remove_prefix(std::min(received.find_first_not_of('+'), received.size()));
-  if (received.starts_with(lldb)) return Dialect::lldb;
-  if (lldb.starts_with(received)) return std::nullopt;
-  return Dialect::gdb;
-}
-
 int wire_signal(Dialect dialect, int host) {
   return dialect == Dialect::lldb ? host : rsp::gdb_from_host(host);
 }

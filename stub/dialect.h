@@ -6,25 +6,16 @@
 // before anything that is answered differently.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <string_view>
-
 #include "protocol/packets.h"
+#include "stub/first_bytes.h"
 #include "stub/stop.h"
 
 namespace stub {
-
-enum class Dialect : std::uint8_t { gdb, lldb };
 
 // LLDB lists several architectures in `xmlRegisters` (GDB: `i386` alone), and sends
 // QThreadSuffixSupported, QListThreadsInStopReply and qHostInfo (LLDB documentation, "GDB Remote
 // Protocol Extensions"). No other client is known to.
 bool only_lldb_sends(const rsp::Request& request);
-
-// What the first bytes of a connection say, before any is answered: LLDB begins with
-// QStartNoAckMode, GDB with qSupported. Nothing: these are too few to tell.
-std::optional<Dialect> dialect_of_first_bytes(std::string_view received);
 
 // Signal numbers in packets: GDB's own (protocol/signals.h), or the host's for LLDB, since the
 // server announces native-signals. host_signal() gives 0, no signal, for what Linux has no signal

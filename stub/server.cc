@@ -35,7 +35,7 @@
 #include <vector>
 
 #include "stub/daemon_signals.h"
-#include "stub/dialect.h"
+#include "stub/first_bytes.h"
 #include "stub/log.h"
 #include "stub/self.h"
 #include "stub/time_share.h"

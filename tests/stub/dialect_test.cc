@@ -34,33 +34,6 @@ TEST_CASE("dialect: LLDB is known by packets that only it sends") {
   }
 }
 
-TEST_CASE("dialect: the first packet tells, before it is answered") {
-  using enum Dialect;
-  struct Row {
-    const char* bytes;
-    std::optional<Dialect> dialect;
-  };
-  const Row rows[] = {
-      {"", std::nullopt},
-      {"+", std::nullopt},
-      {"+$", std::nullopt},
-      {"+$QStartNoAckMode", std::nullopt},
-      {"+$QStartNoAckMode#", lldb},
-      {"$QStartNoAckMode#b0", lldb},
-      {"++$QStartNoAckMode#b0+$qSupported", lldb},
-      {"+$qSupported:multiprocess+", gdb},
-      {"$QStartNoAckModes#", gdb},
-      {"$Q", std::nullopt},
-      {"$QN", gdb},
-      {"GET / HTTP/1.1", gdb},
-      {"\x03", gdb},
-  };
-  for (const Row& row : rows) {
-    INFO(row.bytes);
-    CHECK(dialect_of_first_bytes(row.bytes) == row.dialect);
-  }
-}
-
 TEST_CASE("dialect: signal numbers are GDB's own, or the host's for LLDB") {
   using enum Dialect;
   CHECK(wire_signal(gdb, SIGUSR1) == 30);
