@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "stub/libraries_svr4.h"
-#include "stub/proc_fs.h"
-#include "stub/xml.h"
+#include "stub/base/xml.h"
+#include "stub/inspect/libraries_svr4.h"
+#include "stub/kernel/proc_fs.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

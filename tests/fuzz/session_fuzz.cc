@@ -17,10 +17,10 @@
 
 #include "protocol/framing.h"
 #include "protocol/hex.h"
-#include "stub/session.h"
-#include "stub/ssol_mapping.h"
+#include "stub/session/session.h"
+#include "stub/stepping/ssol_mapping.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/stub/fake_tracee.h"
+#include "tests/stub/kernel/fake_tracee.h"
 
 namespace {
 

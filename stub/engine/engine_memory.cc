@@ -1,0 +1,48 @@
+// Memory that the client has the inferior map.
+#include <algorithm>
+
+#include "stub/engine/engine.h"
+#include "stub/stepping/remote_memory.h"
+
+namespace stub {
+
+namespace {
+
+// What was mapped for the client; the program may have put something else there.
+bool is_anonymous(std::span<const Mapping> mappings, Address start, std::uint64_t size) {
+  const Mapping* there = find_mapping(mappings, start);
+  return there != nullptr && there->inode == 0 && !there->shared && start + size <= there->end;
+}
+
+}  // namespace
+
+// Any thread will do that is at rest, and has the memory that is meant.
+Thread* Engine::stopped_thread(Inferior& process) {
+  const auto found = std::ranges::find_if(process.threads, [](const auto& entry) {
+    return !entry.second->running && !entry.second->mid_syscall && !entry.second->own_memory;
+  });
+  return found == process.threads.end() ? nullptr : found->second.get();
+}
+
+Result<Address> Engine::allocate_memory(Pid pid, std::uint64_t size, int protection) {
+  Inferior* owner = process(pid);
+  Thread* thread = owner != nullptr ? stopped_thread(*owner) : nullptr;
+  if (thread == nullptr) return fail(Errc::refused, "No thread of the process is stopped");
+  const auto start = map_memory(tracee_, inbox_, *owner->space, *thread, size, protection);
+  if (start) owner->space->client_memory[*start] = size;
+  return start;
+}
+
+Result<void> Engine::free_memory(Pid pid, Address start) {
+  Inferior* owner = process(pid);
+  Thread* thread = owner != nullptr ? stopped_thread(*owner) : nullptr;
+  if (thread == nullptr) return fail(Errc::refused, "No thread of the process is stopped");
+  const auto known = owner->space->client_memory.extract(start);
+  if (known.empty()) return fail(Errc::bad_address, "That memory was not allocated here");
+  const auto mappings = tracee_.mappings(pid);
+  if (!mappings || !is_anonymous(*mappings, start, known.mapped()))
+    return fail(Errc::bad_address, "The program has taken that memory away");
+  return unmap_memory(tracee_, inbox_, *owner->space, *thread, start, known.mapped());
+}
+
+}  // namespace stub

@@ -1,0 +1,202 @@
+// Registers, memory and points, as the client sees them.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "stub/engine/engine.h"
+#include "stub/inferior/told_siginfo.h"
+#include "stub/kernel/proc_fs.h"
+
+namespace stub {
+
+// ---- registers ---------------------------------------------------------------------------------
+
+Result<x86::GeneralRegisters*> Engine::general(Thread& thread) {
+  if (!thread.general) {
+    if (thread.running) return fail(Errc::refused, "The thread is running");
+    auto regs = tracee_.registers(thread.tid);
+    if (!regs) return tl::unexpected(regs.error());
+    thread.set_fetched(*regs);
+  }
+  return &*thread.general;
+}
+
+Result<void> Engine::flush(Thread& thread) {
+  if (!thread.general || !thread.general_dirty) return {};
+  thread.general_dirty = false;
+  thread.settled.announce(thread.tid, thread.general_in_kernel, *thread.general);
+  return tracee_.change_registers(
+      thread.tid, std::exchange(thread.general_in_kernel, *thread.general), *thread.general);
+}
+
+Result<x86::RegisterFile> Engine::read_registers(Tid tid, RegisterParts parts) {
+  Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  const auto regs = general(*known);
+  if (!regs) return tl::unexpected(regs.error());
+  x86::RegisterFile file{.general = **regs, .xstate = {}};
+  if (!parts.xstate) return file;
+  if (known->running) {  // in vfork
+    file.xstate = known->xstate_in_vfork;
+    return file;
+  }
+  file.xstate.resize(x86::largest_xstate);
+  const auto size = tracee_.xstate(tid, file.xstate);
+  if (!size) return tl::unexpected(size.error());
+  file.xstate.resize(*size);
+  return file;
+}
+
+Result<void> Engine::write_registers(Tid tid, const x86::RegisterFile& file, RegisterParts parts) {
+  Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  if (known->running) return fail(Errc::refused, "The thread is running");
+  const auto before = general(*known);
+  if (!before) return tl::unexpected(before.error());
+  const bool moved = (*before)->rip != file.general.rip;
+  // A client that writes registers one by one may have changed others before the PC.
+  if (!known->general_at_stop) known->general_at_stop = **before;
+  if (moved) known->left_calls.leave(*known->general_at_stop, result_of_fork(*known));
+  if (**before != file.general) {
+    known->settled.announce(tid, known->general_in_kernel, file.general);
+    if (auto set = tracee_.set_registers(tid, file.general); !set) return set;
+    known->set_fetched(file.general);
+  }
+  if (moved) known->passed_site.reset();
+  return parts.xstate ? tracee_.set_xstate(tid, file.xstate) : Result<void>{};
+}
+
+// What the call that the thread is inside of is about to return: the child's id in the thread's own
+// pid namespace, nothing if it is not inside of one.
+std::optional<std::uint64_t> Engine::result_of_fork(const Thread& thread) {
+  if (!thread.in_fork) return std::nullopt;
+  const auto message = tracee_.event_message(thread.tid);
+  if (!message) return std::nullopt;
+  const auto parent = proc_fs::status(thread.tid);
+  const auto child = proc_fs::status(Tid{static_cast<pid_t>(*message)});
+  const std::size_t level = parent && !parent->ns_tids.empty() ? parent->ns_tids.size() - 1 : 0;
+  if (!child || level >= child->ns_tids.size()) return *message;
+  return static_cast<std::uint64_t>(child->ns_tids[level]);
+}
+
+void Engine::restore_stop(Tid tid, const std::optional<Stop>& stop) {
+  Thread* held = thread(tid);
+  if (held == nullptr || held->want != Want::hold) return;
+  held->last_stop = stop;
+  const bool has_signal = stop && stop->kind == StopKind::signal && !stop->interrupt;
+  held->stop_signal = has_signal && stop->signal != SIGTRAP ? stop->signal : 0;
+}
+
+void Engine::withhold_signal(Tid tid) {
+  Thread* held = thread(tid);
+  if (held != nullptr && held->want == Want::hold) held->stop_signal = 0;
+}
+
+Result<siginfo_t> Engine::siginfo(Tid tid) {
+  const Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  if (known->client_siginfo) return *known->client_siginfo;
+  const auto kernel = tracee_.siginfo(tid);
+  if (!kernel) return kernel;
+  return told_siginfo(*kernel, known->last_stop);
+}
+
+Result<void> Engine::set_siginfo(Tid tid, const siginfo_t& info) {
+  Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  if (known->running) return fail(Errc::refused, "The thread is running");
+  known->client_siginfo = info;
+  if (!known->takes_signal || is_invented(info)) return {};
+  return tracee_.set_siginfo(tid, info);
+}
+
+x86::Mode Engine::mode(Pid pid) const {
+  const Inferior* known = process(pid);
+  return known == nullptr ? x86::Mode::amd64 : known->space->mode;
+}
+
+// ---- memory ------------------------------------------------------------------------------------
+
+std::size_t Engine::read_memory(Pid pid, Address from, std::span<std::byte> to) {
+  const Inferior* known = process(pid);
+  if (known == nullptr) return 0;
+  known->space->sites.verify(pid, from, to.size());
+  const std::size_t got = tracee_.read_memory(pid, from, to);
+  known->space->sites.mask(from, to.first(got));
+  return got;
+}
+
+// Under a site the shadow byte changes and the breakpoint stays in.
+std::size_t Engine::write_memory(Pid pid, Address to, std::span<const std::byte> from) {
+  const Inferior* known = process(pid);
+  if (known == nullptr || from.empty()) return 0;
+  for (const Tid stepping : ranges_.text_changed(*known->space, to, from.size()))
+    request_interrupt(*thread(stepping));
+  BreakpointTable& sites = known->space->sites;
+  if (sites.empty()) return tracee_.write_memory(pid, to, from);
+  std::vector<std::byte> image(from.begin(), from.end());
+  sites.patch_write(pid, to, image);
+  const std::size_t done = tracee_.write_memory(pid, to, image);
+  sites.after_write(pid, to, done);
+  return done;
+}
+
+// ---- points ------------------------------------------------------------------------------------
+
+Result<void> Engine::insert_breakpoint(Pid pid, Address at, SiteProgram program) {
+  if (find(pid) == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  Inferior* known = process(pid);
+  note_trap_action(*known);
+  BreakpointTable& sites = known->space->sites;
+  const std::uint64_t insertions = sites.insertions();
+  auto site = sites.insert_client(pid, at, std::move(program));
+  if (sites.insertions() != insertions) forget_passed(*known->space, at);
+  if (!site) return tl::unexpected(site.error());
+  (*site)->filter = known->space->filter_at(at);
+  return {};
+}
+
+Result<void> Engine::set_filter(Pid pid, Address at, std::optional<SiteFilter> filter) {
+  const Inferior* known = find(pid);
+  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  AddressSpace& space = *known->space;
+  if (filter && !space.filters.contains(at) && space.filters.size() >= most_filters)
+    return fail(Errc::refused, fmt::format("{} conditions are set already.", most_filters));
+  Site* site = space.sites.find(at);
+  if (site != nullptr) site->filter = nullptr;
+  space.filters.erase(at);
+  if (!filter) return {};
+  SiteFilter& kept = space.filters.emplace(at, std::move(*filter)).first->second;
+  if (site != nullptr) site->filter = &kept;
+  return {};
+}
+
+void Engine::drop_idle_filters() {
+  for (auto& [pid, process] : processes_)
+    std::erase_if(process->space->filters, [&](const auto& entry) {
+      return process->space->sites.find(entry.first) == nullptr;
+    });
+}
+
+void Engine::tell_lost_sites(Inferior& process) {
+  if (!site_observer_ || process.hidden || process.space->users.size() != 1) return;
+  process.space->sites.for_each([&](const Site& site) { site_observer_(process.pid, site); });
+}
+
+Result<void> Engine::remove_breakpoint(Pid pid, Address at) {
+  const Inferior* known = find(pid);
+  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  auto removed = known->space->sites.remove_client(pid, at);
+  if (known->space->sites.find(at) == nullptr) forget_passed(*known->space, at);
+  return removed;
+}
+
+Result<void> Engine::catch_syscalls(Pid pid, std::optional<std::set<std::uint64_t>> numbers) {
+  Inferior* known = process(pid);
+  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
+  known->caught_syscalls = std::move(numbers);
+  return {};
+}
+
+}  // namespace stub
