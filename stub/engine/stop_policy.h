@@ -3,7 +3,7 @@
 //
 // The facts are gathered by Engine::on_stop() after the thread's PC has been made canonical; the
 // action is carried out by Engine::perform(). Each rule's reason stands at its row in the .cc, and
-// each has a row in tests/stub/stop_policy_test.cc.
+// each has a row in tests/stub/engine/stop_policy_test.cc.
 #pragma once
 
 #include <cstdint>

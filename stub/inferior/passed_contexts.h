@@ -9,7 +9,7 @@
 // which shows it at the exit of rt_sigreturn(2) with the registers that the kernel has restored.
 // Everything else that brings a thread to the site is a new hit.
 //
-// What can happen to a remembered context, each a row of tests/stub/passed_contexts_test.cc:
+// What can happen to a remembered context, each a row of tests/stub/inferior/passed_contexts_test.cc:
 //
 // - The handler returns to the site: the same hit, whatever other registers it has changed.
 //

@@ -1,5 +1,5 @@
 """What breakpoints do to a program's own settings for SIGTRAP (programs/traps.c): the kernel undoes
-some of them with each int3 (stub/trap_mask.h)."""
+some of them with each int3 (stub/kernel/trap_mask.h)."""
 
 from harness import NEVER, case, instruction_offsets
 
