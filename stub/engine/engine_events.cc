@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "stub/engine/engine.h"
+#include "stub/kernel/exec_pkru.h"
 #include "stub/kernel/proc_fs.h"
 
 namespace stub {
@@ -210,6 +211,7 @@ void Engine::on_exec(Thread& reported) {
   reported.process = &process;
   reported.running = false;
   if (regs) reported.set_fetched(*regs);
+  complete_pkru_after_exec(tracee_, tid);
   reported.want = want;
   reported.stop_request = stop_request;
   process.vfork_parent.reset();

@@ -34,6 +34,7 @@
 #include "stub/base/printable.h"
 #include "stub/base/unique_fd.h"
 #include "stub/kernel/daemon_signals.h"
+#include "stub/kernel/exec_pkru.h"
 #include "stub/kernel/ptrace_refusal.h"
 #include "stub/kernel/wait_status.h"
 #include "stub/launch/signal_state.h"
@@ -249,6 +250,7 @@ Result<void> finish_exec(Tid tid, Tracee& tracee) {
   const WaitStatus status = decode_wait_status(next->status);
   if (std::holds_alternative<Exited>(status) || std::holds_alternative<Killed>(status))
     return never_ran(status);
+  complete_pkru_after_exec(tracee, tid);
   return {};
 }
 

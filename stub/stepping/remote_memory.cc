@@ -5,6 +5,10 @@
 
 #include <sys/mman.h>
 
+#include <cstddef>
+#include <optional>
+#include <vector>
+
 #include "stub/stepping/borrow_thread.h"
 
 namespace stub {
@@ -12,11 +16,33 @@ namespace {
 
 constexpr std::uint64_t no_descriptor = ~std::uint64_t{0};
 
+// The thread's XSAVE state is as it was when this ends.
+class KeptXstate {
+ public:
+  KeptXstate(Tracee& tracee, Tid tid) : tracee_(tracee), tid_(tid), image_(x86::largest_xstate) {
+    image_.resize(tracee_.xstate(tid_, image_).value_or(std::size_t{0}));
+  }
+  ~KeptXstate() {
+    if (!image_.empty()) (void)tracee_.set_xstate(tid_, image_);
+  }
+  KeptXstate(const KeptXstate&) = delete;
+  KeptXstate& operator=(const KeptXstate&) = delete;
+
+ private:
+  Tracee& tracee_;
+  Tid tid_;
+  std::vector<std::byte> image_;
+};
+
 }  // namespace
 
 Result<Address> map_memory(Tracee& tracee, EventInbox& inbox, AddressSpace& space,
                            const Thread& thread, std::uint64_t size, int protection) {
   constexpr std::uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  // Execute-only memory has a protection key, whose rights mmap takes from the thread that calls it
+  // (arch/x86/mm/pkeys.c, __execute_only_pkey).
+  std::optional<KeptXstate> rights;
+  if (protection == PROT_EXEC) rights.emplace(tracee, thread.tid);
   Address start;
   return borrow_thread(
              tracee, inbox, space, thread,

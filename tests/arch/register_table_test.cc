@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "arch/pkru.h"
 #include "arch/target_description.h"
 #include "tests/catch.h"
 
@@ -231,6 +232,30 @@ TEST_CASE("live components read from their places") {
       CHECK(all_are(value, mark++));
     }
   }
+}
+
+TEST_CASE("the image of a thread after execve is given the kernel's PKRU") {
+  const Register* pkru = RegisterSet::get(Mode::amd64).find("pkru");
+  if (pkru == nullptr) {
+    CHECK_FALSE(own_pkru().has_value());
+    WARN("this processor has no protection keys");
+    return;
+  }
+  constexpr std::size_t size = 16384;
+  RegisterFile fresh = junk(0x2, size);
+  REQUIRE(complete_pkru_after_exec(fresh, 0x55555554));
+  CHECK(read_unsigned(*pkru, fresh) == 0x55555554u);
+  CHECK(xstate_bv(fresh) == 0x202);
+
+  RegisterFile told = junk(0x202, size);
+  const auto before = told.xstate;
+  CHECK_FALSE(complete_pkru_after_exec(told, 0x55555554));  // it has a value
+  CHECK(told.xstate == before);
+  RegisterFile without_rights = junk(0x2, size);
+  CHECK_FALSE(complete_pkru_after_exec(without_rights, 0));  // booted with init_pkru=0
+  CHECK(xstate_bv(without_rights) == 0x2);
+  RegisterFile none;
+  CHECK_FALSE(complete_pkru_after_exec(none, 0x55555554));
 }
 
 TEST_CASE("writing one register wakes its component in the initial state") {

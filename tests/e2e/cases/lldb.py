@@ -234,7 +234,8 @@ def memory_for_the_client(t):
     client = t.rsp(t.server("steps"))
     client.query()
     pid = client.server.inferior()
-    for rights, shown in (("rw", "rw-p"), ("rx", "r-xp"), ("rwx", "rwxp"), ("r", "r--p")):
+    for rights, shown in (("rw", "rw-p"), ("rx", "r-xp"), ("rwx", "rwxp"), ("r", "r--p"),
+                          ("x", "--xp")):
         before = client.ask("g")
         start = int(client.ask(f"_M3000,{rights}"), 16)
         t.match(procfs.read(f"/proc/{pid}/maps"), rf"^{start:x}-{start + 0x3000:x} {shown}", "maps")
