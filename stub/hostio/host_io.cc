@@ -37,6 +37,7 @@
 
 #include "stub/hostio/file_io.h"
 #include "stub/hostio/md5.h"
+#include "stub/kernel/living_path.h"
 #include "stub/kernel/proc_fs.h"
 
 namespace stub {
@@ -127,7 +128,8 @@ Result<UniqueFd> HostIo::resolve(const std::string& path, int flags, mode_t mode
   const auto in = root();
   if (!in) return tl::unexpected(in.error());
   flags |= flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  UniqueFd fd(!in->valid() ? retried([&] { return ::open(path.c_str(), flags, mode); })
+  const std::string ours = in->valid() ? path : proc_fs::living_path(path);
+  UniqueFd fd(!in->valid() ? retried([&] { return ::open(ours.c_str(), flags, mode); })
                            : open_in_root(in->get(), path.c_str(), flags, mode));
   if (!fd.valid()) return failure(path);
   return fd;

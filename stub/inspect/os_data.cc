@@ -99,7 +99,7 @@ void add_thread(OsTable& table, Pid pid, const std::string& command, Tid tid) {
 
 void add_descriptor(OsTable& table, Pid pid, const std::string& command, int fd) {
   const std::string number = std::to_string(fd);
-  const auto name = proc_fs::read_link(fmt::format("/proc/{}/fd/{}", raw(pid), fd));
+  const auto name = proc_fs::read_link(proc_fs::memory_file(pid, ("fd/" + number).c_str()));
   table.row({{"pid", number_text(pid)},
              {"command", command},
              {"file descriptor", number},

@@ -280,7 +280,7 @@ std::optional<pid_t> NumericEntries::next() {
 
 NumericEntries process_entries() { return NumericEntries("/proc"); }
 NumericEntries thread_entries(Pid pid) { return NumericEntries(process_file(pid, "task")); }
-NumericEntries descriptor_entries(Pid pid) { return NumericEntries(process_file(pid, "fd")); }
+NumericEntries descriptor_entries(Pid pid) { return NumericEntries(memory_file(pid, "fd")); }
 
 LineReader::LineReader(const std::string& path, std::size_t limit)
     : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), left_(limit) {}
@@ -359,7 +359,7 @@ std::optional<std::uint64_t> auxv_value(std::span<const std::byte> auxv, std::si
 }
 
 Result<std::vector<std::string>> cmdline(Pid pid) {
-  return read_file(process_file(pid, "cmdline"), longest_cmdline).map([](const std::string& text) {
+  return read_file(memory_file(pid, "cmdline"), longest_cmdline).map([](const std::string& text) {
     std::vector<std::string> parts;
     for (std::string_view rest = text; !rest.empty();) parts.emplace_back(take_until(rest, '\0'));
     return parts;

@@ -1,6 +1,10 @@
 """Threads that come and go while breakpoints are hit."""
 
+import os
+import re
+
 from harness import BOTH, NEVER, NON_STOP, case, procfs
+from harness.gdb import run_script
 
 
 @case(modes=BOTH, timeout=90)
@@ -42,6 +46,23 @@ def leader_ends_first(t):
     rows = gdb.threads()
     t.equal(len(rows), 1, f"threads left in {rows}")
     t.equal(gdb.run_out().exit_code, 6, "exit code")
+
+
+@case(gdbserver="opens /proc/PID/maps of the leader, which has no memory any more")
+def core_without_leader(t):
+    """gcore and `info proc` after the main thread has ended: memory, mappings and names are there."""
+    gdb = t.gdb("ends leader 6")
+    gdb.cont_to("late")
+    program = os.path.realpath(gdb.server.program[0])
+    t.match(gdb.cli("info proc mappings"), rf" {re.escape(program)}\s*$", "the program's mappings")
+    t.match(gdb.cli("info proc cmdline"), r"cmdline = '\S*/ends leader 6'", "cmdline")
+    t.match(gdb.cli("info proc exe"), rf"exe = '{re.escape(program)}'", "exe")
+    core = os.path.join(t.directory, "core")
+    gdb.cli(f"gcore {core}")
+    gdb.run_out()
+    text = run_script(t, [f"file {program}", f"core-file {core}", "print number", "backtrace 1"], 40)
+    t.match(text, r"^\$1 = 6$", "a variable in the core")
+    t.match(text, r"^#0 +late ", "the frame in the core")
 
 
 @case(modes=BOTH, gdbserver="version 13 says nothing of a leader's exit")

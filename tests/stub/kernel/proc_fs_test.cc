@@ -305,6 +305,8 @@ TEST_CASE("what a zombie leader has lost is asked of a thread that lives") {
   CHECK(proc_fs::auxv(pid).value() == proc_fs::auxv(self).value());
   CHECK(proc_fs::executable(pid).value() == proc_fs::executable(self).value());
   CHECK(proc_fs::word_size(pid).value() == sizeof(void*));
+  CHECK(proc_fs::cmdline(pid).value() == proc_fs::cmdline(self).value());
+  CHECK(proc_fs::descriptor_entries(pid).next().has_value());
 }
 
 TEST_CASE("maps of many lines are read whole") {
