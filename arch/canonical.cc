@@ -9,6 +9,8 @@
 //
 // A slot's code is the inferior's memory and not to be trusted, so nothing is read from it: the map
 // is built from `code`, the stub's own copy.
+#include <cpuid.h>
+
 #include <array>
 #include <cstring>
 
@@ -24,6 +26,14 @@ constexpr std::uint8_t syscall_opcode = 0x05;  // 0f 05
 // and FIP.
 constexpr std::size_t x87_opcode_offset = 6;
 constexpr std::size_t x87_pointer_offset = 8;
+
+bool is_intel() {
+  static const bool result = [] {
+    unsigned highest = 0, vendor = 0, rest = 0, middle = 0;
+    return __get_cpuid(0, &highest, &vendor, &rest, &middle) && vendor == signature_INTEL_ebx;
+  }();
+  return result;
+}
 
 class Mapping {
  public:
@@ -85,16 +95,18 @@ class Mapping {
   }
 
   // With a bad target and a bad stack it is the stack's fault that counts (measured on AMD Zen).
+  // With a bad target alone, Intel's processors have stored the return address below the stack
+  // pointer by then, AMD's have not (measured on a Xeon with AMX and on Zen).
   bool push_faults() {
     if (code_.push == 0) return false;
     std::array<std::uint8_t, 8> bytes{};
     const std::uint8_t size = word_size(instruction_.mode);
     const Address to(truncated(regs_.rsp - size, instruction_.mode));
     if (!memory_.read(to, std::span(bytes).first(size))) return true;
-    std::uint64_t present = 0;
-    std::memcpy(&present, bytes.data(), sizeof present);
+    std::uint64_t stored = instruction_.next(site_).value();
+    if (!is_intel()) std::memcpy(&stored, bytes.data(), sizeof stored);
     GeneralRegisters probe = regs_;
-    return !push(probe, instruction_.mode, present, memory_);
+    return !push(probe, instruction_.mode, stored, memory_);
   }
 
   Canonical unfinished(std::uint8_t part) const {

@@ -1,3 +1,5 @@
+#include <cpuid.h>
+
 #include <cstring>
 
 #include "tests/arch/code.h"
@@ -143,6 +145,12 @@ TEST_CASE("canonical: a call whose push is left to the processor") {
   CHECK(result.registers.rsp == stack - 8);
 }
 
+// Intel's processors store the return address before they find the target bad, AMD's do not.
+bool is_intel() {
+  unsigned highest = 0, vendor = 0, rest = 0, middle = 0;
+  return __get_cpuid(0, &highest, &vendor, &rest, &middle) != 0 && vendor == signature_INTEL_ebx;
+}
+
 TEST_CASE("canonical: an indirect branch to an address that is not canonical") {
   for (const auto* bytes : {"ff d0", "ff 10", "ff 20"}) {  // call *%rax, call *(%rax), jmp *(%rax)
     INFO(bytes);
@@ -153,7 +161,8 @@ TEST_CASE("canonical: an indirect branch to an address that is not canonical") {
     check(result, Progress::unfinished, near_slot + slot.code.jump);
     CHECK(result.registers.rsp == stack);
     CHECK(result.registers.rcx == 0x8000'0000'0000);
-    CHECK(slot.memory.word(stack - 8) == 0);
+    const bool stores = is_intel() && slot.code.push != 0;
+    CHECK(slot.memory.word(stack - 8) == (stores ? (site + 2).value() : 0));
     const auto faulted = slot.stopped(slot.code.jump);
     check(faulted, Progress::not_started, site);
     CHECK(faulted.registers.rcx == 0x1111);
