@@ -48,6 +48,22 @@ Result<x86::RegisterFile> Engine::read_registers(Tid tid, RegisterParts parts) {
   return file;
 }
 
+Result<x86::GeneralRegisters> Engine::last_registers(Tid tid) {
+  constexpr int patience_ms = 200;
+  const auto is_known = [&] {
+    const Thread* known = thread(tid);
+    return known == nullptr || known->was_seen;
+  };
+  if (Thread* known = thread(tid); known != nullptr && !known->was_seen) {
+    request_interrupt(*known);
+    pump(is_known, patience_ms);
+  }
+  Thread* known = thread(tid);
+  if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);
+  if (!known->was_seen) return fail(Errc::refused, "The thread is running");
+  return known->general.value_or(known->general_in_kernel);
+}
+
 Result<void> Engine::write_registers(Tid tid, const x86::RegisterFile& file, RegisterParts parts) {
   Thread* known = thread(tid);
   if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);

@@ -98,7 +98,9 @@ struct Thread {
   std::optional<siginfo_t> client_siginfo;    // written by the client at this stop
   Address resumed_pc;                         // where it was let go last
   std::uint64_t removals_seen = 0;            // BreakpointTable::removals() at that time
-  x86::GeneralRegisters general_in_kernel{};  // what the kernel has, when `general` is there
+  // What the kernel has, when `general` is there; of a running thread what it was let go with.
+  x86::GeneralRegisters general_in_kernel{};
+  bool was_seen = false;  // so there is something in general_in_kernel
   SettledEntry settled;                       // for whoever has to clean up after us
   DebugRegisters debug_loaded;                // what its debug registers hold
 
@@ -130,6 +132,7 @@ struct Thread {
 
   void set_fetched(const x86::GeneralRegisters& regs) {
     general = general_in_kernel = regs;
+    was_seen = true;
     general_dirty = false;
   }
 };

@@ -117,12 +117,12 @@ Reply Session::on(const rsp::QueryTlsAddress& request) {
   const auto tid = find_thread(request.thread);
   if (!tid) return error_reply(tid.error());
   const Pid pid = *engine_.process_of(*tid);
-  const auto file = engine_.read_registers(*tid, {});
-  if (!file) return error_reply(file.error());
+  const auto registers = engine_.last_registers(*tid);
+  if (!registers) return error_reply(registers.error());
   EngineMemory memory(engine_, pid);
   const auto facts = program_facts(pid);
   if (!facts) return error_reply(facts.error());
-  const TlsThread thread{facts->image(memory), pid, *tid, file->general};
+  const TlsThread thread{facts->image(memory), pid, *tid, *registers};
   const auto address = tls_address(thread, request.offset, Address(request.link_map), tls_);
   if (!address) return error_reply(address.error());
   return rsp::hex_number(address->value());

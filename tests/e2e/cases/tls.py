@@ -20,6 +20,16 @@ def built(t, name, *words):
     return path
 
 
+def values_of_mine(t, client, elf):
+    """`mine` as each thread has it, ascending."""
+    values = []
+    for thread in client.threads():
+        reply = client.ask(f"qGetTLSAddr:{thread},{elf.symbols['mine']:x},0")
+        t.check(re.fullmatch("[0-9a-f]+", reply), f"an address in {thread}: {reply}")
+        values.append(int.from_bytes(client.read_memory(int(reply, 16), 4), "little"))
+    return sorted(values)
+
+
 def look_at_all(t, path, full):
     """`mine` in each of four threads of `path`; symbols from `full`, where they were stripped."""
     client = t.rsp(Server(t, [path, "3"]), handshake=True)
@@ -29,12 +39,7 @@ def look_at_all(t, path, full):
     client.insert(at)
     stop = client.resume()
     t.equal(stop.pc, at, repr(stop))
-    offset, values = elf.symbols["mine"], []
-    for thread in client.threads():
-        reply = client.ask(f"qGetTLSAddr:{thread},{offset:x},0")
-        t.check(re.fullmatch("[0-9a-f]+", reply), f"an address: {reply}")
-        values.append(int.from_bytes(client.read_memory(int(reply, 16), 4), "little"))
-    t.equal(sorted(values), [7, 100, 101, 102], "values")
+    t.equal(values_of_mine(t, client, elf), [7, 100, 101, 102], "values")
 
 
 @case()
@@ -67,3 +72,32 @@ def stripped_dynamic(t):
     shutil.copy(path, stripped)
     subprocess.run(["strip", "-s", stripped], check=True)
     look_at_all(t, stripped, path)
+
+
+@case()
+def of_running_threads(t):
+    """Non-stop: one thread is stopped, the variables of the others are read while they run."""
+    client = t.rsp(t.server("tls 3 60"), handshake=True)
+    client.non_stop()
+    client.query()
+    client.ok("vStopped")
+    client.insert(client.address("all_set"))
+    client.ok("vCont;c")
+    stops = client.take_stops()
+    t.equal(len(stops), 1, f"stops: {stops}")
+    t.equal(values_of_mine(t, client, client.elf), [7, 100, 101, 102], "values")
+
+
+@case()
+def of_threads_that_never_stopped(t):
+    """Non-stop: attached to, no thread has been stopped yet."""
+    process = t.spawn("tls 3 60")
+    process.wait_output("^set$")
+    client = t.rsp(t.server(multi=True), handshake=True)
+    client.non_stop()
+    client.ok(f"vAttach;{process.pid:x}")
+    elf = procfs.Elf(process.words[0])
+    t.equal(values_of_mine(t, client, elf), [7, 100, 101, 102], "values")
+    for thread in client.threads():
+        t.match(client.ask(f"Hg{thread}"), "^(OK|E)", "thread is there")
+    t.match(client.ask("g"), "^E", "registers: the thread is not stopped for the client")

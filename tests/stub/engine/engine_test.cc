@@ -512,4 +512,20 @@ TEST_CASE("engine: a launched program dies with the engine, an attached one does
 }
 
 }  // namespace
+TEST_CASE("engine: the last registers of a running thread are those it was let go with") {
+  World w(2, true);
+  w.at(2).regs.fs_base = 0x7f0000001000;
+  w.run({w.t(2)});
+  w.stop({w.t(2)});
+  w.run({w.t(2)});
+  w.at(2).regs.fs_base = 0;  // what it does with them now is not known
+  w.tracee.calls.clear();
+  const auto last = w.engine.last_registers(w.t(2));
+  REQUIRE(last.has_value());
+  CHECK(last->fs_base == 0x7f0000001000);
+  CHECK(w.tracee.count("interrupt", w.t(2)) == 0);
+  CHECK_FALSE(w.engine.read_registers(w.t(2), {}).has_value());
+  CHECK(w.engine.last_registers(w.t(9)).error().code == Errc::thread_gone);
+}
+
 }  // namespace stub
