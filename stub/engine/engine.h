@@ -177,9 +177,10 @@ class Engine {
 
   Tracee& tracee() { return tracee_; }
 
-  // Told of the sites of a process that ends, or runs another program now.
-  void set_site_observer(std::function<void(Pid, const Site&)> observer) {
-    site_observer_ = std::move(observer);
+  // Told of a process of the client's that has ended, is let go or runs another program now, while
+  // its sites are still in the table.
+  void set_departure_observer(std::function<void(const Inferior&)> observer) {
+    departure_observer_ = std::move(observer);
   }
 
   // Told of each hit that is passed over; null: nobody is.
@@ -327,7 +328,7 @@ class Engine {
 
   // engine_process.cc, engine_state.cc.
   static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
-  void tell_lost_sites(Inferior& process);
+  void tell_departure(const Inferior& process);
   Thread& add_thread(Inferior& process, Tid tid);
   std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
   bool pump(const std::function<bool()>& done, int milliseconds);
@@ -351,7 +352,7 @@ class Engine {
   RangeStepper ranges_;
   ConditionEvaluator conditions_;
   ProcessorFollower* follower_ = nullptr;
-  std::function<void(Pid, const Site&)> site_observer_;
+  std::function<void(const Inferior&)> departure_observer_;
   std::uint64_t stop_seen_ns_ = 0;  // when the stop being dealt with was seen
   ProcessTable processes_;
   std::vector<Tid> orphaned_;  // children disowned; looked at when nothing is being walked

@@ -194,7 +194,7 @@ void Engine::on_exec(Thread& reported) {
   const Want want = caller ? caller->want : Want::run;
   const auto stop_request = caller ? caller->stop_request : std::nullopt;
   reported.want = Want::hold;  // until all is in place
-  tell_lost_sites(process);
+  tell_departure(process);
   std::erase(process.space->users, &process);
   ranges_.end(reported.tid);
   std::vector<Thread*> others;
@@ -330,7 +330,7 @@ void Engine::remove_thread(Thread& gone) {
 void Engine::remove_process(Inferior& gone) {
   const Pid pid = gone.pid;
   const auto space = gone.space;
-  tell_lost_sites(gone);
+  tell_departure(gone);
   const bool lane_was_busy = !space->in_place.queue.empty();
   for (auto& [tid, member] : gone.threads) {
     drop_reports(tid);

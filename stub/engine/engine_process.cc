@@ -155,7 +155,7 @@ Result<void> Engine::detach(Pid pid, bool stay_stopped) {
   const bool needed = is_needed_by_others(*space, leaving);
   if (leaving != nullptr) {
     space->sites.restore_all(pid);  // an in-place step may just have put its byte back
-    tell_lost_sites(*leaving);
+    tell_departure(*leaving);
     space->sites.clear();
     if (!needed) space->hardware = HardwarePoints();
     if (all_stopped && !needed) remove_areas(*space);

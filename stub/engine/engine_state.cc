@@ -195,9 +195,8 @@ void Engine::drop_idle_filters() {
     });
 }
 
-void Engine::tell_lost_sites(Inferior& process) {
-  if (!site_observer_ || process.hidden || process.space->users.size() != 1) return;
-  process.space->sites.for_each([&](const Site& site) { site_observer_(process.pid, site); });
+void Engine::tell_departure(const Inferior& process) {
+  if (departure_observer_ && !process.hidden) departure_observer_(process);
 }
 
 Result<void> Engine::remove_breakpoint(Pid pid, Address at) {

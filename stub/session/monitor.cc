@@ -50,12 +50,7 @@ MonitorResult refuse(std::string text) { return {std::move(text) + help_text(), 
 
 constexpr std::size_t most_past_sites = 65536;
 
-void merge(SiteRecord& record, const Site& site) {
-  record.number = site.number;
-  record.lane = site.plan.lane();
-  record.reason = site.plan.reason;
-  SiteStatistics& sum = record.statistics;
-  const SiteStatistics& more = site.statistics;
+void add_up(SiteStatistics& sum, const SiteStatistics& more) {
   sum.hits += more.hits;
   sum.false_hits += more.false_hits;
   sum.in_place += more.in_place;
@@ -64,6 +59,20 @@ void merge(SiteRecord& record, const Site& site) {
   sum.max_ns = std::max(sum.max_ns, more.max_ns);
   sum.others_held += more.others_held;
   sum.others_held_ns += more.others_held_ns;
+}
+
+void merge(SiteRecord& record, Pid pid, const Site& site) {
+  record.pid = pid;
+  record.address = site.address;
+  record.number = site.number;
+  record.lane = site.plan.lane();
+  record.reason = site.plan.reason;
+  add_up(record.statistics, site.statistics);
+}
+
+std::string shown_process(const SiteRecord& site) {
+  return site.processes == 1 ? std::to_string(raw(site.pid))
+                             : fmt::format("{} ended", site.processes);
 }
 
 double us(std::uint64_t ns) { return static_cast<double>(ns) / 1e3; }
@@ -76,25 +85,25 @@ std::string exceptions(const SiteRecord& site) {
 }
 
 MonitorResult sites(std::string_view, MonitorContext context) {
-  std::string text = fmt::format("{:>4}  {:>7}  {:18}  {:3}  {:8}  {}\n", "site", "process",
+  std::string text = fmt::format("{:>4}  {:>11}  {:18}  {:3}  {:8}  {}\n", "site", "process",
                                  "address", "now", "lane", "reason");
   for (const SiteRecord& site : context.past_sites.with_present(context.engine))
-    text += fmt::format("{:>4}  {:>7}  {:#018x}  {:3}  {:8}  {}{}\n", site.number, raw(site.pid),
-                        site.address.value(), site.in ? "in" : "out", x86::name(site.lane),
+    text += fmt::format("{:>4}  {:>11}  {:#018x}  {:3}  {:8}  {}{}\n", site.number,
+                        shown_process(site), site.address.value(), site.in ? "in" : "out", x86::name(site.lane),
                         site.reason, exceptions(site));
   return say_back(std::move(text));
 }
 
 MonitorResult stats(std::string_view, MonitorContext context) {
   std::string text =
-      fmt::format("{:18}  {:8}  {:>9}  {:>9}  {:>8}  {:>8}  {:>11}  {:>8}\n", "address", "lane",
-                  "hits", "false", "mean us", "max us", "others held", "held us");
+      fmt::format("{:18}  {:8}  {:>9}  {:>9}  {:>8}  {:>8}  {:>11}  {:>8}  {:>11}\n", "address",
+                  "lane", "hits", "false", "mean us", "max us", "others held", "held us", "process");
   for (const SiteRecord& site : context.past_sites.with_present(context.engine)) {
     const SiteStatistics& s = site.statistics;
     const double mean = s.false_hits == 0 ? 0 : us(s.total_ns) / static_cast<double>(s.false_hits);
-    text += fmt::format("{:#018x}  {:8}  {:>9}  {:>9}  {:>8.1f}  {:>8.1f}  {:>11}  {:>8.1f}\n",
+    text += fmt::format("{:#018x}  {:8}  {:>9}  {:>9}  {:>8.1f}  {:>8.1f}  {:>11}  {:>8.1f}  {:>11}\n",
                         site.address.value(), x86::name(site.lane), s.hits, s.false_hits, mean,
-                        us(s.max_ns), s.others_held, us(s.others_held_ns));
+                        us(s.max_ns), s.others_held, us(s.others_held_ns), shown_process(site));
   }
   return say_back(std::move(text));
 }
@@ -254,25 +263,36 @@ constexpr Command commands[] = {
 
 void PastSites::add(Pid pid, const Site& site) {
   if (!site.client) return;
-  if (records_.size() >= most_past_sites && !records_.contains({pid, site.address})) return;
-  SiteRecord& record = records_[{pid, site.address}];
-  record.pid = pid;
-  record.address = site.address;
-  merge(record, site);
+  if (size() >= most_past_sites && !living_.contains({pid, site.address})) return;
+  merge(living_[{pid, site.address}], pid, site);
+}
+
+void PastSites::end(const Inferior& process) {
+  if (process.space->users.size() == 1)  // else its sites are those of another process as well
+    process.space->sites.for_each([&](const Site& site) { add(process.pid, site); });
+  const auto first = living_.lower_bound({process.pid, Address()});
+  auto it = first;
+  for (; it != living_.end() && it->first.first == process.pid; ++it) {
+    SiteRecord& own = it->second;
+    const auto [sum, is_new] = ended_.try_emplace(own.address, own);
+    if (is_new) continue;
+    add_up(own.statistics, sum->second.statistics);
+    own.processes += sum->second.processes;
+    sum->second = own;
+  }
+  living_.erase(first, it);
 }
 
 std::vector<SiteRecord> PastSites::with_present(Engine& engine) const {
-  auto all = records_;
-  for (const Pid pid : engine.processes()) {
+  auto all = living_;
+  for (const Pid pid : engine.processes())
     engine.find(pid)->space->sites.for_each([&](const Site& site) {
       SiteRecord& record = all[{pid, site.address}];
-      record.pid = pid;
-      record.address = site.address;
       record.in = true;
-      merge(record, site);
+      merge(record, pid, site);
     });
-  }
   std::vector<SiteRecord> list;
+  for (const auto& [address, record] : ended_) list.push_back(record);
   for (const auto& [key, record] : all) list.push_back(record);
   return list;
 }

@@ -15,7 +15,8 @@ namespace stub {
 
 // A site as the tables show it, in or out.
 struct SiteRecord {
-  Pid pid{};
+  Pid pid{};               // of several processes that have ended: of the last one
+  unsigned processes = 1;  // that this row adds up
   Address address;
   unsigned number = 0;
   x86::Lane lane{};
@@ -24,16 +25,25 @@ struct SiteRecord {
   SiteStatistics statistics;
 };
 
-// Sites that clients have taken out, so that what they saw is not lost with them.
+// Sites that clients have taken out, so that what they saw is not lost with them. Those of
+// processes that have ended are added up, one row for each address: a server of fork children has
+// as many processes as it likes.
 class PastSites {
  public:
+  // The client takes the site out.
   void add(Pid pid, const Site& site);
-  // Past and present sites of all processes, by process and address.
+  // The process has ended, was let go or runs another program now.
+  void end(const Inferior& process);
+  // Past and present sites: by address those of processes that have ended, then the others by
+  // process and address.
   std::vector<SiteRecord> with_present(Engine& engine) const;
 
  private:
   using Key = std::pair<Pid, Address>;
-  std::map<Key, SiteRecord> records_;
+  std::size_t size() const { return living_.size() + ended_.size(); }
+
+  std::map<Key, SiteRecord> living_;
+  std::map<Address, SiteRecord> ended_;
 };
 
 struct MonitorContext {

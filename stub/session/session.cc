@@ -46,10 +46,10 @@ Session::Session(Engine& engine, SessionSettings settings)
     : engine_(engine),
       settings_(std::move(settings)),
       initial_environment_(settings_.launch.environment) {
-  engine_.set_site_observer([this](Pid pid, const Site& site) { past_sites_.add(pid, site); });
+  engine_.set_departure_observer([this](const Inferior& left) { past_sites_.end(left); });
 }
 
-Session::~Session() { engine_.set_site_observer({}); }
+Session::~Session() { engine_.set_departure_observer({}); }
 
 // ---- the connection ----------------------------------------------------------------------------
 

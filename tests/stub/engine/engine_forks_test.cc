@@ -222,14 +222,16 @@ TEST_CASE("forks: detaching the parent of a vfork that is not over unmaps the ar
 TEST_CASE("forks: the sites of a program that calls exec are told") {
   World w(2);
   std::vector<Address> told;
-  w.engine.set_site_observer([&](Pid, const Site& site) { told.push_back(site.address); });
+  w.engine.set_departure_observer([&](const Inferior& left) {
+    left.space->sites.for_each([&](const Site& site) { told.push_back(site.address); });
+  });
   w.insert(boost_site);
   w.run();
   w.tracee.vanish(w.t(2));
   w.tracee.event(w.leader, PtraceEvent::exec, static_cast<std::uint64_t>(raw(w.leader)));
   CHECK(w.report() == "nothing");
   CHECK(told == std::vector<Address>{boost_site});
-  w.engine.set_site_observer({});
+  w.engine.set_departure_observer({});
 }
 
 }  // namespace

@@ -191,7 +191,7 @@ TEST_CASE("monitor: a hit is told when the server's condition holds as well as t
 
 TEST_CASE("monitor: statistics outlive the process") {
   Monitor m;
-  m.w.engine.set_site_observer([&](Pid pid, const Site& site) { m.past.add(pid, site); });
+  m.w.engine.set_departure_observer([&](const Inferior& left) { m.past.end(left); });
   m.w.insert(boost_site);
   REQUIRE_FALSE(m.run("condition 1 every=100").failed);
   m.w.run();
@@ -201,6 +201,56 @@ TEST_CASE("monitor: statistics outlive the process") {
   CHECK(m.w.report() == "1 process_exited");
   CHECK(m.run("stats").output.find("        1          1 ") != std::string::npos);
   CHECK(m.run("condition 1 every=2").failed);  // no process
+}
+
+TEST_CASE("monitor: processes that have ended are one row for each address") {
+  Monitor m;
+  FakeTracee tracee;
+  const auto lines = [](const std::string& table) {
+    return std::count(table.begin(), table.end(), '\n');
+  };
+  for (int n = 100; n < 4100; ++n) {
+    Inferior child;
+    child.pid = fake_pid(n);
+    tracee.add(child.pid, leader_of(child.pid));
+    World::fill(tracee.memory(child.pid));
+    join(child, std::make_shared<AddressSpace>(tracee, x86::Mode::amd64));
+    for (const Address at : {boost_site, emulate_site}) {
+      REQUIRE(child.space->sites.insert_client(child.pid, at, {}).has_value());
+      child.space->sites.find(at)->statistics.hits = 3;
+    }
+    m.past.end(child);
+    if (n == 100)
+      CHECK(m.run("sites").output.find(" " + std::to_string(first_fake_id + 100) + " ") !=
+            std::string::npos);
+    child.space->users.clear();
+    tracee.vanish(leader_of(child.pid));
+  }
+  const std::string stats = m.run("stats").output, sites = m.run("sites").output;
+  INFO(stats << sites);
+  CHECK(lines(stats) == 3);  // with the heading
+  CHECK(lines(sites) == 3);
+  CHECK(stats.find(" 12000 ") != std::string::npos);
+  CHECK(stats.find(" 4000 ended\n") != std::string::npos);
+  CHECK(sites.find(" 4000 ended ") != std::string::npos);
+}
+
+TEST_CASE("monitor: what was taken out of a process is added up with the rest when it ends") {
+  Monitor m;
+  m.w.engine.set_departure_observer([&](const Inferior& left) { m.past.end(left); });
+  m.w.insert(boost_site);
+  m.w.space().sites.find(boost_site)->statistics.hits = 40;
+  m.past.add(m.w.pid, *m.w.space().sites.find(boost_site));
+  m.w.remove(boost_site);
+  m.w.insert(boost_site);
+  m.w.space().sites.find(boost_site)->statistics.hits = 2;
+  m.w.run();
+  m.w.tracee.exit(m.w.t(1), 0);
+  CHECK(m.w.report() == "1 process_exited");
+  const std::string stats = m.run("stats").output;
+  INFO(stats);
+  CHECK(stats.find(" 42 ") != std::string::npos);
+  CHECK(std::count(stats.begin(), stats.end(), '\n') == 2);
 }
 
 }  // namespace
