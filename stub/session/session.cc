@@ -46,7 +46,11 @@ Session::Session(Engine& engine, SessionSettings settings)
     : engine_(engine),
       settings_(std::move(settings)),
       initial_environment_(settings_.launch.environment) {
-  engine_.set_departure_observer([this](const Inferior& left) { past_sites_.end(left); });
+  engine_.set_departure_observer([this](const Inferior& left) {
+    past_sites_.end(left);
+    std::erase_if(hardware_points_,
+                  [&](const HardwarePointKey& point) { return std::get<Pid>(point) == left.pid; });
+  });
 }
 
 Session::~Session() { engine_.set_departure_observer({}); }

@@ -281,3 +281,29 @@ def orphan_of_a_killed_process(t):
     t.match(client.receive(), "^X0?9;", "the end")
     t.wait_until(lambda: procfs.tracer(orphan) == 0, "the child to be let go", 5)
     t.equal(os.waitstatus_to_exitcode(os.waitpid(orphan, 0)[1]), 23, "the child's end")
+
+
+@case()
+def children_add_up(t):
+    """200 children that the client holds and lets go, each with a hit: `monitor sites` has one row for
+    all of them, and one for the parent."""
+    client = t.rsp(t.server("forks fork 200"), handshake=True)
+    client.query()
+    client.run_to("ready")
+    at = client.address("child_here")
+    client.insert(at)
+    stop = client.resume()
+    while stop.kind == "T" and "fork" in stop:
+        child = stop["fork"].partition(".")[0][1:]
+        client.ask(f"Hgp{child}.{child}")
+        client.insert(at)
+        hit = client.resume(f"vCont;c:p{child}.-1")
+        t.equal((hit.kind, hit.pc), ("T", at), "the child's hit")
+        client.ok(f"D;{child}")
+        client.ask(f"Hgp{stop.pid:x}.{stop.tid:x}")
+        stop = client.resume(f"vCont;c:p{stop.pid:x}.-1")
+    t.equal((stop.kind, stop.status), ("W", 0), repr(stop))
+    good(t, client.server, 200)
+    rows = [row for row in client.monitor("stats")[0].splitlines() if f"{at:#018x}" in row]
+    t.equal(len(rows), 1, f"rows: {rows}")
+    t.match(rows[0], r"201 ended$|200 ended$", "its processes")
