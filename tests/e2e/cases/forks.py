@@ -290,6 +290,7 @@ def children_add_up(t):
     client = t.rsp(t.server("forks fork 200"), handshake=True)
     client.query()
     client.run_to("ready")
+    client.ok("QPassSignals:14")  # SIGCHLD
     at = client.address("child_here")
     client.insert(at)
     stop = client.resume()
@@ -302,7 +303,7 @@ def children_add_up(t):
         client.ok(f"D;{child}")
         client.ask(f"Hgp{stop.pid:x}.{stop.tid:x}")
         stop = client.resume(f"vCont;c:p{stop.pid:x}.-1")
-    t.equal((stop.kind, stop.status), ("W", 0), repr(stop))
+    t.equal((stop.kind, stop.status), ("W", 5), repr(stop))
     good(t, client.server, 200)
     rows = [row for row in client.monitor("stats")[0].splitlines() if f"{at:#018x}" in row]
     t.equal(len(rows), 1, f"rows: {rows}")
