@@ -144,6 +144,11 @@ SESSIONS = [
 ]
 
 
+# gdbserver 13 cannot write the vector registers of a processor with AMX, whose state is larger than
+# its buffer, and says so at each resume.
+REGISTERS_TOO_LARGE = "Warning: ptrace(regsets_store_inferior_registers): Bad address\n"
+
+
 def converse(t, path, program, options, script, stdio):
     """What a server says in such a session, and whether it is still there afterwards."""
     twin = Twin(t, path, options, program, stdio)
@@ -163,7 +168,7 @@ def converse(t, path, program, options, script, stdio):
         else:
             said[f"{number} {step}"] = twin.ask(step.replace("PID", f"{twin.pid or 0:x}"))
     status, messages = twin.finish(closed)
-    return {**said, "status": status, "stderr": messages}
+    return {**said, "status": status, "stderr": messages.replace(REGISTERS_TOO_LARGE, "")}
 
 
 @case(timeout=180)

@@ -6,7 +6,7 @@ only, and the other way round.
 
 import re
 
-from harness import case, hexed
+from harness import case, hexed, procfs
 from harness.twins import CLOSED, SILENT, Twin, oracle, same
 
 FEATURES = ("qSupported:multiprocess+;swbreak+;hwbreak+;qRelocInsn+;fork-events+;vfork-events+;"
@@ -137,6 +137,9 @@ def replies(t):
     found = []
     for packet in SAME + (ONLY_16 if version >= 16 else []):
         mine, real = ours.ask(packet), theirs.ask(packet)
+        if packet == "g" and procfs.has_protection_keys():
+            # The last register is pkru, of which gdbserver shows 0 after execve (keys.py).
+            mine, real = mine[:-8], real[:-8]
         if packet in ONLY_13 and version != 13:
             continue
         if mine != real:

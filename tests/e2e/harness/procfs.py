@@ -26,6 +26,11 @@ def status(pid, tid=None):
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
+def has_protection_keys():
+    """The processor has them and the kernel uses them (pkeys(7))."""
+    return " ospke" in read("/proc/cpuinfo")
+
+
 def alive(pid):
     return status(pid).get("State", "Z")[0] not in "ZX"
 
