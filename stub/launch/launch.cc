@@ -353,6 +353,7 @@ Result<Pid> launch(const LaunchSpec& spec, Tracee& tracee) {
       return fail(Errc::refused, std::move(why));
     return tl::unexpected(started.error());
   }
+  if (spec.terminal != nullptr) spec.terminal->promise_to(child);
   say(fmt::format("Process {} created; pid = {}", resolve_program(spec.program.front()), child));
   return Pid{child};
 }

@@ -25,7 +25,7 @@ struct LaunchSpec {
   // Files for the program's stdin, stdout and stderr in place of ours; empty: as above.
   std::array<std::string, 3> streams;
   Lifetime lifetime = Lifetime::exit_kill;
-  Terminal* terminal = nullptr;  // lent to the program's process group
+  Terminal* terminal = nullptr;  // the program's process group gets it
 };
 
 // Starts the program, says "Process PROG created; pid = N", and leaves it seized and stopped in

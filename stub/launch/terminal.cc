@@ -5,6 +5,7 @@
 #include <csignal>
 #include <ctime>
 #include <initializer_list>
+#include <utility>
 
 #include "stub/kernel/proc_fs.h"
 
@@ -45,6 +46,15 @@ void Terminal::lend_to(pid_t process_group) {
   if (fd_ < 0) return;
   set_foreground(fd_, process_group);
   lent_to_ = process_group;
+}
+
+void Terminal::promise_to(pid_t process_group) {
+  take_back();
+  promised_to_ = process_group;
+}
+
+void Terminal::keep_promise() {
+  if (promised_to_ != 0) lend_to(std::exchange(promised_to_, 0));
 }
 
 void Terminal::take_back() {

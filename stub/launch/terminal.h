@@ -2,7 +2,7 @@
 //
 // A launched program leads a process group of its own (so that job control and Ctrl-C of the shell
 // are not shared with us), and only the foreground group of a terminal may read from it. So the
-// terminal is handed to the program's group and taken back when the program is gone. We do this
+// terminal is handed to the program's group when it runs and taken back when it is gone. We do this
 // only while we are in the foreground ourselves: a daemon that a shell put into the background must
 // not take the terminal away from that shell.
 //
@@ -24,6 +24,11 @@ class Terminal {
   Terminal& operator=(const Terminal&) = delete;
 
   void lend_to(pid_t process_group);
+  // A program that is stopped at its first instruction gets the terminal when it is resumed first.
+  // Until then Ctrl-C ends the daemon, which waits for a client.
+  void promise_to(pid_t process_group);
+  // Lends the terminal to the group that it was promised to last, if there is one.
+  void keep_promise();
   // Does nothing when the terminal is ours, or when somebody else has it by now.
   void take_back();
   // In a process that outlives the one which has lent it: takes it back from a group that is dead,
@@ -34,6 +39,7 @@ class Terminal {
   int fd_ = -1;  // -1: no terminal, or not ours to lend
   pid_t own_group_ = 0;
   pid_t lent_to_ = 0;
+  pid_t promised_to_ = 0;
 };
 
 }  // namespace stub

@@ -126,6 +126,7 @@ Reply Session::on(const rsp::ResumeAt& request) {
 
 Reply Session::resume(std::span<const ResumeAction> actions) {
   if (connection_.awaiting_stop) return error_reply({Errc::refused, 0, "The program is running"});
+  if (settings_.launch.terminal != nullptr) settings_.launch.terminal->keep_promise();
   const auto resumed = engine_.resume(actions, connection_.stops.all());
   forget_resumed();
   if (engine_.non_stop()) {
@@ -225,6 +226,7 @@ Reply Session::on(const rsp::Detach& request) {
   // To LLDB a signal is the client's: one that it wants delivered it sends with `C`.
   if (connection_.lldb())
     for (const Tid tid : engine_.threads(pid)) engine_.withhold_signal(tid);
+  if (settings_.launch.terminal != nullptr) settings_.launch.terminal->keep_promise();
   const auto detached = engine_.detach(pid, request.keep_stopped);
   if (!detached) return error_reply(detached.error());
   // gdb may be about to ask for a stop that it has been notified of; it hangs up afterwards.

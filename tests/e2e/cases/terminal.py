@@ -83,6 +83,17 @@ def control_c_at_the_terminal(t):
     t.check(server.popen.poll() is None, "the server runs")
 
 
+@case(gdbserver="the terminal belongs to the program that is stopped already")
+def control_c_before_a_client(t):
+    """Ctrl-C typed before a client has come ends the server, and the program that it has started."""
+    server = TerminalServer(t, t.program("signals spin"))
+    pid = server.inferior()
+    t.check(not owns_terminal(pid), "the program waits in the background")
+    os.write(server.master, b"\x03")
+    t.wait_until(lambda: server.popen.poll() is not None, "the server to end", 10)
+    t.wait_until(lambda: not procfs.alive(pid), "the program to be gone", 10)
+
+
 @case()
 def hangup_ends_the_server(t):
     """When the terminal closes, the server and what it launched end."""
@@ -125,8 +136,8 @@ def detached_program_lives_on(t):
         client.ok("!")
         client.query()
         pid = server.inferior()
-        t.check(owns_terminal(pid), "the program has the terminal")
         client.ok(f"D;{pid:x}")
+        t.check(owns_terminal(pid), "the program runs and has the terminal")
         if end == "monitor exit":
             client.monitor("exit")
         elif end == "disconnect":

@@ -67,6 +67,22 @@ TEST_CASE("the terminal is lent and taken back") {
         }) == 0);
 }
 
+TEST_CASE("the terminal is promised, and lent when the program is resumed") {
+  CHECK(on_a_terminal([] {
+          Terminal terminal(getpgrp());
+          const pid_t program = idle_group();
+          terminal.lend_to(program);  // while it is started
+          terminal.promise_to(program);
+          if (foreground() != getpgrp()) return 1;
+          terminal.keep_promise();
+          if (foreground() != program) return 2;
+          terminal.take_back();
+          terminal.keep_promise();  // once only
+          end(program);
+          return foreground() == getpgrp() ? 0 : 3;
+        }) == 0);
+}
+
 TEST_CASE("the terminal comes back from a program that has died") {
   CHECK(on_a_terminal([] {
           const pid_t program = idle_group();
