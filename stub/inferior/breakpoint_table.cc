@@ -124,7 +124,10 @@ Result<void> BreakpointTable::put_in(Pid pid, JournalledSite& site) {
   if (site.entry.is_lost()) return fail(Errc::refused, "Too many breakpoints", ENOSPC);
   if (tracee_.write_memory(pid, at, {&int3_byte, 1}) != 1) {
     site.entry = SiteEntry();
-    return fail(Errc::bad_address, "Cannot write a breakpoint there", EFAULT);
+    return fail(Errc::refused,
+                "The memory there cannot be written, not even by a debugger: use a hardware "
+                "breakpoint (hbreak)",
+                EACCES);
   }
   site.gone = false;
   ++insertions_;

@@ -1,5 +1,8 @@
 // Z and z: breakpoints and watchpoints.
+#include <fmt/format.h>
+
 #include "protocol/replies.h"
+#include "stub/base/log.h"
 #include "stub/session/session.h"
 
 namespace stub {
@@ -35,6 +38,11 @@ rsp::PointType watched_as(rsp::PointType type, bool lldb) {
   return lldb && type == rsp::PointType::read_watchpoint ? rsp::PointType::access_watchpoint : type;
 }
 
+// gdb shows its user no text of this reply but its own "Cannot access memory at address".
+void say_refused(Address at, const Error& error) {
+  say(fmt::format("Cannot insert a breakpoint at {:#x}. {}", at.value(), error.text));
+}
+
 bool is_software(rsp::PointType type) { return type == rsp::PointType::software_breakpoint; }
 
 }  // namespace
@@ -45,8 +53,11 @@ Reply Session::on(const rsp::InsertPoint& request) {
   auto program = verified(request);
   if (!program) return error_reply(program.error());
   const Address at(request.address);
-  if (is_software(request.type))
-    return reply_to(engine_.insert_breakpoint(*pid, at, std::move(*program)));
+  if (is_software(request.type)) {
+    const auto inserted = engine_.insert_breakpoint(*pid, at, std::move(*program));
+    if (!inserted && inserted.error().code == Errc::refused) say_refused(at, inserted.error());
+    return reply_to(inserted);
+  }
   const auto type = watched_as(request.type, connection_.lldb());
   const auto inserted = engine_.insert_hardware(*pid, type, at, request.kind, std::move(*program));
   if (inserted) hardware_points_.emplace(*pid, type, at, request.kind);

@@ -4,6 +4,7 @@ import re
 
 from harness import (ALWAYS, BOTH, NEVER, GdbError, case, condition, instruction_offsets,
                      procfs)
+from harness.rsp import GDB_FEATURES
 
 
 @case(modes=BOTH)
@@ -316,3 +317,21 @@ def condition_with_an_error(t):
     except GdbError:
         stop = gdb.wait_stop()
     t.equal((stop.reason, stop.function), ("breakpoint-hit", "alpha"), repr(stop))
+
+
+@case(gdbserver="does not name what helps")
+def text_that_cannot_be_written(t):
+    """A shared view of a file opened for reading: no int3 can be written, and the error says what to
+    do instead. The hardware breakpoint works."""
+    for features, refusal in ((GDB_FEATURES, "^E01$"), (GDB_FEATURES + ";error-message+", r"^E\..*hbreak")):
+        client = t.rsp(t.server("sharedtext"))
+        client.handshake(features)
+        client.query()
+        client.run_to("ready")
+        at = int.from_bytes(client.read_memory(client.address("view"), 8), "little")
+        t.match(client.ask(f"Z0,{at:x},1"), refusal, "the reply")
+        client.server.wait_message(f"^Cannot insert a breakpoint at {at:#x}. .*hbreak")
+        client.insert(at, type_=1)
+        stop = client.resume()
+        t.equal((stop.kind, stop.pc), ("T", at), repr(stop))
+        client.close()
