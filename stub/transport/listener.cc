@@ -15,7 +15,6 @@
 #include <charconv>
 #include <cstddef>
 #include <cstring>
-#include <fstream>
 #include <memory>
 
 #include "stub/transport/activation.h"
@@ -152,21 +151,21 @@ Result<std::vector<UniqueFd>> listen_on_all(addrinfo* list) {
   return sockets;
 }
 
-// Whether any socket of this network namespace was bound to a file of that name. Connecting would
-// tell for certain, but a server that ends with its first connection would be ended by that.
-bool is_listed(std::string_view path) {
-  const std::string_view name = path.substr(path.rfind('/') + 1);
-  std::ifstream sockets("/proc/net/unix");
-  for (std::string line; std::getline(sockets, line);)
-    if (std::string_view(line).substr(line.find_last_of("/ ") + 1) == name) return true;
-  return false;
+// Whether there is a socket behind the file, of any process in any network namespace. Nobody is
+// disturbed: servers listen for streams, and a datagram socket is refused with EPROTOTYPE by a
+// socket of another type. ECONNREFUSED means that there is none (net/unix/af_unix.c, unix_find_bsd).
+bool has_socket(const sockaddr_un& address, socklen_t size) {
+  const UniqueFd probe(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return true;  // unknown: better to fail than to take a server's socket away
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) return true;
+  return errno != ECONNREFUSED;
 }
 
 // A socket file without its socket was left by a server that was killed.
-void remove_stale_socket(const std::string& path) {
+void remove_stale_socket(const sockaddr_un& address, socklen_t size) {
   struct stat info;
-  if (stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode) && !is_listed(path))
-    unlink(path.c_str());
+  if (stat(address.sun_path, &info) == 0 && S_ISSOCK(info.st_mode) && !has_socket(address, size))
+    unlink(address.sun_path);
 }
 
 sockaddr_storage own_address(int socket) {
@@ -262,7 +261,7 @@ Result<Listener> Listener::open_unix(const UnixEndpoint& endpoint, const Allowed
   if (abstract) address.sun_path[0] = '\0';
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + endpoint.path.size() +
                                            (abstract ? 0 : 1));
-  if (!abstract) remove_stale_socket(endpoint.path);
+  if (!abstract) remove_stale_socket(address, size);
 
   UniqueFd fd(socket(AF_UNIX, socket_type, 0));
   if (!fd.valid()) return refused("Can't open socket", errno);

@@ -264,6 +264,32 @@ def nobody_can_be_looked_up(t):
 
 
 @case(gdbserver="does not listen on unix sockets")
+def socket_of_another_server(t):
+    """The file of a server that listens is left alone, also from another network namespace, and the
+    server is not disturbed, be it for one connection; that of a server that was killed is replaced."""
+    path = os.path.join(t.directory, "socket")
+    words = ["--once", "unix:" + path, "/bin/true"]
+    first = t.spawn_server(words)
+    first.wait_message("Listening on socket")
+    inode = os.stat(path).st_ino
+    for namespace in ([], ["unshare", "--net", "--"]):
+        if namespace and subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode:
+            continue  # not allowed here
+        second = subprocess.run([*namespace, t.server_path, *words], capture_output=True, timeout=20,
+                                check=False)
+        t.match(second.stderr.decode(), "Can't bind address: Address already in use", f"{namespace}")
+        t.equal(os.stat(path).st_ino, inode, f"{namespace}: the first server's file")
+    t.check(first.popen.poll() is None, "the first server goes on")
+    tracer = next(child for child in procfs.children(first.pid)
+                  if procfs.status(child).get("Name") == "ss-tracer")
+    os.kill(tracer, signal.SIGKILL)
+    first.popen.wait()
+    t.check(os.path.exists(path), "its file is left")
+    third = t.spawn_server(words)
+    third.wait_message("Listening on socket")
+
+
+@case(gdbserver="does not listen on unix sockets")
 def another_user_at_a_unix_socket(t):
     """A unix socket: its file keeps others off; where one is allowed, its user is asked for."""
     path = os.path.join(t.directory, "socket")
