@@ -6,13 +6,14 @@ import pty
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import termios
 import time
 
 from harness import NEVER, Disconnected, Skip, case, procfs
-from harness.rsp import GDB_FEATURES
+from harness.rsp import GDB_FEATURES, frame
 
 LEAVES_BYTES = "leaves its breakpoint bytes in the program"
 
@@ -506,16 +507,22 @@ def the_terminal_is_given_back(t):
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
         # A shell without job control is what does not take the terminal back by itself.
-        script = f"{t.server_path} --once 127.0.0.1:0 {t.program('kin')[0]}; ps -o tpgid= -p $$; sleep 1000"
+        port = os.path.join(t.directory, "port" + name[0])
+        script = (f"{t.server_path} --once --port-file={port} 127.0.0.1:0 {t.program('kin')[0]} >/dev/null;"
+                  "ps -o tpgid= -p $$; sleep 1000")
         shell = subprocess.Popen(["sh", "-c", script], stdin=slave, stdout=subprocess.PIPE,
                                  stderr=subprocess.DEVNULL, preexec_fn=own_terminal, text=True)
         server = t.wait_until(lambda: procfs.children(shell.pid), "the server")[0]
         tracer = t.wait_until(lambda: procfs.children(server), "the tracer")[0]
+        client = socket.create_connection(
+            ("127.0.0.1", int(t.wait_until(lambda: procfs.read(port), "the port"))))
+        client.sendall(frame(b"vCont;c"))
         t.wait_until(lambda: os.tcgetpgrp(master) != shell.pid, "the program to have the terminal")
         time.sleep(0.1)
         os.kill(tracer, signal.SIGSEGV if name == "a crash" else signal.SIGKILL)
         t.equal(int(shell.stdout.readline()), shell.pid, f"{name}: the group that has the terminal")
         os.kill(shell.pid, signal.SIGKILL)
         shell.wait()
+        client.close()
         os.close(master)
         os.close(slave)
