@@ -153,7 +153,8 @@ Result<std::vector<UniqueFd>> listen_on_all(addrinfo* list) {
 
 // Whether there is a socket behind the file, of any process in any network namespace. Nobody is
 // disturbed: servers listen for streams, and a datagram socket is refused with EPROTOTYPE by a
-// socket of another type. ECONNREFUSED means that there is none (net/unix/af_unix.c, unix_find_bsd).
+// socket of another type. ECONNREFUSED means that there is none (net/unix/af_unix.c,
+// unix_find_bsd).
 bool has_socket(const sockaddr_un& address, socklen_t size) {
   const UniqueFd probe(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!probe.valid()) return true;  // unknown: better to fail than to take a server's socket away

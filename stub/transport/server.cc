@@ -5,13 +5,6 @@
 // The output queue is bounded by not reading: a client that does not take its replies is not read
 // from until it has taken most of them. What else there may be much of, output of breakpoint
 // commands, the peer bounds: it leaves some out, and says so.
-//
-// A second client, or one of a user that may not debug, gets an error packet and is closed. The
-// packet is read by gdb as the reply to its first request, so its user sees the sentence. To be
-// seen it must not be overtaken by a reset, which is what closing a socket with unread input sends
-// (tcp(7)); so we wait for the other side to close, but not for long. LLDB takes any reply to its
-// first request for a session's beginning and waits for ever for the next one; a connection that is
-// closed it reports at once. So the first request is waited for, and LLDB gets no reply.
 #include "stub/transport/server.h"
 
 #include <fmt/core.h>
@@ -38,7 +31,8 @@
 #include "stub/base/time_share.h"
 #include "stub/kernel/daemon_signals.h"
 #include "stub/kernel/self.h"
-#include "stub/transport/first_bytes.h"
+#include "stub/transport/pending_clients.h"
+#include "stub/transport/write_some.h"
 
 namespace stub {
 namespace {
@@ -48,26 +42,6 @@ using asio::posix::descriptor_base;
 
 constexpr std::size_t read_size = 256 * 1024;
 constexpr std::size_t output_limit = 1024 * 1024;  // no more is read from the client above this
-
-// E.text in a packet frame: '$', text, '#', sum of the text modulo 256 (GDB manual, "Overview").
-std::string error_packet(std::string_view text) {
-  const std::string body = "E." + std::string(text);
-  unsigned sum = 0;
-  for (const char c : body) sum += static_cast<unsigned char>(c);
-  return fmt::format("${}#{:02x}", body, sum & 0xff);
-}
-
-std::string refusal_packet(const std::string& why) { return "+" + error_packet(why); }
-
-ssize_t write_some(int fd, std::string_view bytes) {
-  ssize_t written;
-  do {
-    written = ::write(fd, bytes.data(), bytes.size());
-  } while (written < 0 && errno == EINTR);
-  return written;
-}
-
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 bool is_shortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
@@ -150,17 +124,6 @@ class Server::Loop {
 
   using ClientPtr = std::shared_ptr<Client>;
 
-  struct Refused {
-    Refused(asio::io_context& io, Connection connection)
-        : socket(io, connection.in.release()),
-          timer(io),
-          answer(refusal_packet(connection.refusal)) {}
-    Descriptor socket;
-    asio::steady_timer timer;
-    std::string answer;    // empty once it has been sent
-    std::string received;  // until it has
-  };
-
   void wait_for_signals() {
     signals_.async_wait(descriptor_base::wait_read, [this](const asio::error_code& error) {
       if (!error) on_signals();
@@ -194,8 +157,10 @@ class Server::Loop {
     if (const auto where = listener_.announcement()) {
       say(*where);
     } else {
+      const bool is_passed = listener_.is_connection();
       auto line = listener_.line();
-      if (line) return take_up(std::move(*line));
+      if (line && is_passed) return pending_.add(std::move(*line));
+      if (line) return take_up(std::move(*line), {});
       say(line.error().text);
       return io_.stop();
     }
@@ -231,96 +196,46 @@ class Server::Loop {
     if (!connection)
       return is_shortage(connection.error().sys_errno) ? wait_for_client_later(acceptor)
                                                        : wait_for_client(acceptor);
-    if (!connection->refusal.empty() || (client_ && !may_observe())) {
-      refuse(std::move(*connection));
-      return wait_for_client(acceptor);
-    }
-    if (client_) {
-      wait_for_client(acceptor);
-      return let_observe(std::move(*connection));
-    }
-    if (once_ && !peer_->observable()) {
-      for (Descriptor& each : acceptors_) each.close();
-      listener_.close_sockets();
-    } else {
-      wait_for_client(acceptor);
-    }
-    take_up(std::move(*connection));
+    wait_for_client(acceptor);
+    pending_.add(std::move(*connection));
   }
 
-  // Those who may not connect can try as often as they like: they must not fill a log with it, nor
-  // a pipe that nobody reads, which we would wait for.
-  void tell_of_refused(const Connection& connection) {
-    constexpr int most = 20;
-    if (refusals_told_ > most) return;
-    say(refusals_told_ < most
-            ? fmt::format("{}: refused, {}", connection.greeting, connection.refusal)
-            : "More are refused; no line for each of them before a client is connected.");
-    ++refusals_told_;
+  std::string refusal(const Connection& connection) const {
+    if (!connection.refusal.empty()) return connection.refusal;
+    return client_ && !may_observe() ? "another client is connected" : "";
   }
 
-  void refuse(Connection connection) {
-    constexpr auto patience = std::chrono::seconds(1);
-    constexpr int most = 16;
-    if (!connection.refusal.empty())
-      tell_of_refused(connection);
-    else
-      connection.refusal = "another client is connected";
-    if (refused_ == most) {
-      write_some(connection.writer(), refusal_packet(connection.refusal));
-      return;
-    }
-    ++refused_;
-    auto refused = std::make_shared<Refused>(io_, std::move(connection));
-    drain(refused);
-    refused->timer.expires_after(patience);
-    refused->timer.async_wait([this, refused](const asio::error_code&) {
-      answer(*refused);
-      dismiss(*refused);
-    });
+  void admit(Connection connection, std::string_view received) {
+    if (client_) return let_observe(std::move(connection), received);
+    if (once_ && !peer_->observable()) close_door();
+    take_up(std::move(connection), received);
   }
 
-  void drain(std::shared_ptr<Refused> refused) {
-    refused->socket.async_wait(
-        descriptor_base::wait_read, [this, refused](const asio::error_code& error) {
-          if (error || !refused->socket.is_open()) return;
-          std::array<char, 4096> bytes;
-          const ssize_t got = ::read(refused->socket.native_handle(), bytes.data(), bytes.size());
-          if (got > 0) on_request(*refused, {bytes.data(), static_cast<std::size_t>(got)});
-          if (!refused->socket.is_open()) return;
-          if (got > 0 || (got < 0 && would_block(errno))) return drain(refused);
-          dismiss(*refused);
-        });
+  void close_door() {
+    for (Descriptor& each : acceptors_) each.close();
+    listener_.close_sockets();
   }
 
-  void on_request(Refused& refused, std::string_view bytes) {
-    if (refused.answer.empty()) return;
-    refused.received += bytes;
-    const auto dialect = dialect_of_first_bytes(refused.received);
-    if (dialect == Dialect::lldb) return dismiss(refused);
-    constexpr std::size_t enough = 64;  // for any dialect
-    if (dialect || refused.received.size() > enough) answer(refused);
+  // There are no others to come: the only one was no debugger.
+  void on_none_left() {
+    if (listener_.sockets().empty() && !client_) open();
   }
 
-  void answer(Refused& refused) {
-    if (!refused.socket.is_open() || refused.answer.empty()) return;
-    write_some(refused.socket.native_handle(), std::exchange(refused.answer, {}));
-    ::shutdown(refused.socket.native_handle(), SHUT_WR);
-  }
-
-  void dismiss(Refused& refused) {
-    if (!refused.socket.is_open()) return;
-    refused.socket.close();
-    refused.timer.cancel();
-    --refused_;
-  }
-
-  void take_up(Connection connection) {
+  // `received`: what it has sent already.
+  void take_up(Connection connection, std::string_view received) {
     say(connection.greeting);
-    refusals_told_ = 0;
+    pending_.restart_log();
     client_ = std::make_shared<Client>(io_, std::move(connection), *peer_);
-    peer_->connected();
+    if (listener_.sockets().empty()) pending_.refuse_all();
+    begin(*client_, received);
     after_event();
+  }
+
+  void begin(Client& client, std::string_view received) {
+    client.peer.connected();
+    if (received.empty() || client.peer.next() != Peer::Next::go_on) return;
+    if (server_was_killed()) return io_.stop();
+    client.peer.receive(std::as_bytes(std::span(received)));
   }
 
   bool may_observe() const {
@@ -328,14 +243,14 @@ class Server::Loop {
     return peer_->observable() && observers_.size() < most;
   }
 
-  void let_observe(Connection connection) {
+  void let_observe(Connection connection, std::string_view received) {
     say(connection.greeting + ", to look on");
     auto peer = peer_->observer();
     auto client = std::make_shared<Client>(io_, std::move(connection), *peer);
     client->observer = std::move(peer);
-    client->peer.connected();
     observers_.push_back(client);
-    wait_for_input(client);
+    begin(*client, received);
+    after_event(client);
   }
 
   void wait_for_input(const ClientPtr& client) {
@@ -399,10 +314,7 @@ class Server::Loop {
       return after_event(client);
     }
     if (got > 0) {
-      if (comes_after_a_pause() && guardian_was_killed()) {
-        ended_by_ = guardian_gone_signal();
-        return io_.stop();
-      }
+      if (server_was_killed()) return io_.stop();
       client->peer.receive(std::as_bytes(std::span(input_.data(), static_cast<std::size_t>(got))));
       return after_event(client);
     }
@@ -410,8 +322,14 @@ class Server::Loop {
   }
 
   // Whoever kills what seems to be the server and then asks it something must get no answer, and
-  // the guardian may not have come to die of the signal yet. Packets that follow each other at once
-  // were not sent after a kill(1).
+  // the guardian may not have come to die of the signal yet.
+  bool server_was_killed() {
+    if (!comes_after_a_pause() || !guardian_was_killed()) return false;
+    ended_by_ = guardian_gone_signal();
+    return true;
+  }
+
+  // Packets that follow each other at once were not sent after a kill(1).
   bool comes_after_a_pause() {
     constexpr auto pause = std::chrono::milliseconds(2);
     const auto before = std::exchange(last_input_, Clock::now());
@@ -517,8 +435,12 @@ class Server::Loop {
   Descriptor signals_;
   asio::steady_timer poll_timer_{io_};
   std::list<Descriptor> acceptors_;
-  int refused_ = 0;  // second clients still listening to our answer
-  int refusals_told_ = 0;
+  PendingClients pending_{
+      io_,
+      {.refusal = [this](const Connection& connection) { return refusal(connection); },
+       .admit = [this](Connection connection,
+                       std::string_view received) { admit(std::move(connection), received); },
+       .none_left = [this] { on_none_left(); }}};
   ClientPtr client_;
   std::vector<ClientPtr> observers_;
   std::deque<ClientPtr> line_;  // observers with something to be done; the first is next

@@ -480,3 +480,25 @@ def no_library_either(t):
         t.equal(os.path.exists(made), loaded, f"{options}: the library was loaded")
         if loaded:
             os.unlink(made)
+
+
+@case(gdbserver="takes whoever connects for its client")
+def strangers_are_no_clients(t):
+    """With --once: a port scan, a browser's request with packets in it and a connection that says
+    nothing do not end the server, and the debugger that comes then has the session."""
+    server = t.server("steps")
+    address = ("127.0.0.1", server.port)
+    socket.create_connection(address).close()
+    silent = socket.create_connection(address)
+    with socket.create_connection(address, 10) as browser:
+        browser.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n" + frame(b"vKill;1"))
+        answer = b""
+        while block := browser.recv(4096):
+            answer += block
+    t.match(answer.decode(), r"^HTTP/1\.1 400 Bad Request\r\n(.*\r\n)+\r\nThis port speaks", "HTTP")
+    server.wait_message("refused, it has sent an HTTP request")
+    client = RspClient(t, server, handshake=True)
+    t.check(client.query().pid > 0, "the program is there")
+    silent.settimeout(10)
+    t.match(silent.recv(4096).decode(), "another client is connected", "the silent one")
+    silent.close()

@@ -78,6 +78,17 @@ def activated_for_one_client(t):
 
 
 @case(gdbserver=NOT_THERE)
+def activated_for_no_debugger(t):
+    """The same, and the connection brings an HTTP request: it gets an answer, and that was all."""
+    server = Activated(t, "connected")
+    with socket.create_connection(("127.0.0.1", server.port), 20) as browser:
+        browser.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        t.match(browser.recv(4096).decode(), "^HTTP/1.1 400 Bad Request\r\n", "the answer")
+    t.equal(server.wait_exit(), 0, "exit status")
+    t.match(server.messages(), "refused, it has sent an HTTP request", "the message")
+
+
+@case(gdbserver=NOT_THERE)
 def activated_unix(t):
     """The same with a unix socket; it belongs to the service manager and stays."""
     server = Activated(t, "unix", "--once")

@@ -85,6 +85,16 @@ std::string receive(int fd, std::size_t size) {
   return text;
 }
 
+// A client begins with a packet; the peer of these tests returns it.
+constexpr const char* first_packet = "+$?#3f";
+
+int begin_session(std::uint16_t port) {
+  const int fd = connect_to(port);
+  send_all(fd, first_packet);
+  receive(fd, std::string(first_packet).size());
+  return fd;
+}
+
 bool at_end(int fd) {
   pollfd ready{fd, POLLIN, 0};
   char byte;
@@ -159,13 +169,13 @@ TEST_CASE("bytes in, bytes out, and the connection ends with once") {
   bool second_refused = false;
   const int ended_by = serve(listener, true, peer, [&] {
     const int client = connect_to(port);
-    send_all(client, "+$g#");
-    answer = receive(client, 4);
+    send_all(client, "+$?#3f");
+    answer = receive(client, 6);
     second_refused = connect_to(port) < 0;  // once: nobody listens any more
     close(client);
   });
   CHECK(ended_by == 0);
-  CHECK(answer == "+$g#");
+  CHECK(answer == "+$?#3f");
   CHECK(second_refused);
   CHECK(peer.connections == 1);
   CHECK(peer.disconnections == 1);
@@ -177,7 +187,7 @@ TEST_CASE("without once the port is opened again, until the peer quits") {
   std::vector<std::string> answers;
   serve(listener, false, peer, [&] {
     for (const char* text : {"abc", "def", "q"}) {
-      const int client = connect_to(*listener.port());
+      const int client = begin_session(*listener.port());
       send_all(client, text);
       answers.push_back(receive(client, std::string(text).size()));
       close(client);
@@ -193,7 +203,7 @@ TEST_CASE("the peer hangs up after its last words") {
   std::string answer;
   bool ended = false;
   serve(listener, true, peer, [&] {
-    const int client = connect_to(*listener.port());
+    const int client = begin_session(*listener.port());
     send_all(client, "bye h");
     answer = receive(client, 5);
     ended = at_end(client);
@@ -209,9 +219,7 @@ TEST_CASE("a second client is told at once and the first is not disturbed") {
   std::string refusal, answer;
   bool ended = false;
   serve(listener, false, peer, [&] {
-    const int first = connect_to(*listener.port());
-    send_all(first, "1");
-    receive(first, 1);
+    const int first = begin_session(*listener.port());
     const int second = connect_to(*listener.port());
     send_all(second, "+$qSupported:multiprocess+#c6");
     refusal = receive(second, 1000);
@@ -233,9 +241,7 @@ TEST_CASE("a second client that is LLDB finds the connection closed, without a r
   std::string refusal, answer;
   bool ended = false;
   serve(listener, false, peer, [&] {
-    const int first = connect_to(*listener.port());
-    send_all(first, "1");
-    receive(first, 1);
+    const int first = begin_session(*listener.port());
     const int second = connect_to(*listener.port());
     send_all(second, "+$QStartNoAck");
     send_all(second, "Mode#b0");
@@ -256,9 +262,7 @@ TEST_CASE("a second client that says nothing is told in the end") {
   Echo peer;
   std::string refusal;
   serve(listener, false, peer, [&] {
-    const int first = connect_to(*listener.port());
-    send_all(first, "1");
-    receive(first, 1);
+    const int first = begin_session(*listener.port());
     const int second = connect_to(*listener.port());
     refusal = receive(second, 1000);
     close(second);
@@ -269,6 +273,60 @@ TEST_CASE("a second client that says nothing is told in the end") {
   CHECK(refusal == "+$E.another client is connected#d2");
 }
 
+TEST_CASE("strangers are no clients: a session begins with the first that sends a packet") {
+  Listener listener = opened("127.0.0.1:0");
+  Echo peer;
+  std::string web, junk, silent, damaged, answer;
+  const int ended_by = serve(listener, true, peer, [&] {
+    const std::uint16_t port = *listener.port();
+    close(connect_to(port));  // a port scanner
+    const int mute = connect_to(port);
+    const int browser = connect_to(port);
+    send_all(browser, "POST / HTTP/1.1\r\n");
+    send_all(browser, "Content-Length: 5\r\n\r\n$?#3f");
+    web = receive(browser, 1000);
+    close(browser);
+    const int other = connect_to(port);
+    send_all(other, "hello\n$?#3f");
+    junk = receive(other, 1000);
+    close(other);
+    const int client = connect_to(port);
+    send_all(client, "+$?#00");
+    damaged = receive(client, 1);
+    send_all(client, first_packet);
+    answer = receive(client, 6);
+    silent = receive(mute, 1000);
+    close(mute);
+    close(client);
+  });
+  CHECK(ended_by == 0);
+  CHECK(web.starts_with("HTTP/1.1 400 Bad Request\r\n"));
+  CHECK(web.find("\r\n\r\nThis port speaks the GDB remote serial protocol") != std::string::npos);
+  CHECK(junk == "");
+  CHECK(damaged == "-");
+  CHECK(answer == first_packet);
+  CHECK(silent == "+$E.another client is connected#d2");
+  CHECK(peer.connections == 1);
+  CHECK(peer.received == 6);
+}
+
+TEST_CASE("any number of silent connections takes no client's place") {
+  Listener listener = opened("127.0.0.1:0");
+  Echo peer;
+  std::string answer;
+  serve(listener, false, peer, [&] {
+    std::vector<int> silent;
+    for (int i = 0; i < 50; ++i) silent.push_back(connect_to(*listener.port()));
+    const int client = begin_session(*listener.port());
+    send_all(client, "2q");
+    answer = receive(client, 2);
+    for (const int fd : silent) close(fd);
+    close(client);
+  });
+  CHECK(answer == "2q");
+  CHECK(peer.connections == 1);
+}
+
 TEST_CASE("a client that takes no replies is not read from for ever") {
   Listener listener = opened("127.0.0.1:0");
   Echo peer;
@@ -276,7 +334,7 @@ TEST_CASE("a client that takes no replies is not read from for ever") {
   std::string answer;
   std::size_t received_before_reading = 0;
   serve(listener, true, peer, [&] {
-    const int client = connect_to(*listener.port());
+    const int client = begin_session(*listener.port());
     std::thread writer([&] { send_all(client, std::string(size, 'x')); });
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     received_before_reading = peer.received;
@@ -287,7 +345,7 @@ TEST_CASE("a client that takes no replies is not read from for ever") {
   // The queue's bound and what the kernel's socket buffers hold.
   CHECK(received_before_reading < size / 2);
   CHECK(answer.size() == size);
-  CHECK(peer.received == size);
+  CHECK(peer.received == size + std::string(first_packet).size());
 }
 
 // Is never done with what it has received.
@@ -306,9 +364,7 @@ TEST_CASE("a peer that is never done keeps nobody else from having a turn") {
   Busy peer;
   std::string refusal;
   const int ended_by = serve(listener, false, peer, [&] {
-    const int client = connect_to(*listener.port());
-    send_all(client, "1");
-    receive(client, 1);
+    const int client = begin_session(*listener.port());
     const int second = connect_to(*listener.port());
     refusal = receive(second, 1000);
     close(second);
@@ -319,7 +375,7 @@ TEST_CASE("a peer that is never done keeps nobody else from having a turn") {
     close(client);
   });
   CHECK(refusal == "+$E.another client is connected#d2");
-  CHECK(peer.received == 1);  // no more is read from it
+  CHECK(peer.received == std::string(first_packet).size());  // no more is read from it
   CHECK(ended_by == SIGTERM);
 }
 
@@ -342,9 +398,7 @@ TEST_CASE("a client that goes in the middle of its request is not worked for") {
   Working peer;
   std::string second;
   const int ended_by = serve(listener, true, peer, [&] {
-    const int client = connect_to(*listener.port());
-    send_all(client, "1");
-    receive(client, 1);
+    const int client = begin_session(*listener.port());
     while (peer.turns < 10) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     send_all(client, "2");
     second = receive(client, 1);
@@ -367,15 +421,9 @@ TEST_CASE("observers that are never done: the client is served, and their leavin
   Observed peer;
   std::string answers;
   serve(listener, false, peer, [&] {
-    const int client = connect_to(*listener.port());
-    send_all(client, "0");
-    receive(client, 1);
+    const int client = begin_session(*listener.port());
     std::vector<int> observers;
-    for (int i = 0; i < 4; ++i) {
-      observers.push_back(connect_to(*listener.port()));
-      send_all(observers.back(), "x");
-      receive(observers.back(), 1);
-    }
+    for (int i = 0; i < 4; ++i) observers.push_back(begin_session(*listener.port()));
     for (const char* text : {"1", "2", "3"}) {
       send_all(client, text);
       answers += receive(client, 1);
@@ -394,7 +442,7 @@ TEST_CASE("children and signals are events") {
   Echo peer;
   std::string answer;
   const int ended_by = serve(listener, false, peer, [&] {
-    const int client = connect_to(*listener.port());
+    const int client = begin_session(*listener.port());
     send_all(client, "k");
     answer = receive(client, 6);
     kill(getpid(), SIGTERM);
@@ -413,7 +461,7 @@ TEST_CASE("a peer that wants to be asked again is, until it does not") {
     peer.polls_left = 20;
     std::string answer;
     serve(listener, false, peer, [&] {
-      const int client = connect_to(*listener.port());
+      const int client = begin_session(*listener.port());
       send_all(client, "x");
       answer = receive(client, 1);
       while (peer.child_events < 20) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -459,11 +507,11 @@ TEST_CASE("a unix socket is there while it is listened on") {
       path.copy(address.sun_path, sizeof address.sun_path - 1);
       const int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
       connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address);
-      send_all(client, "hello");
-      answer = receive(client, 5);
+      send_all(client, first_packet);
+      answer = receive(client, 6);
       close(client);
     });
-    CHECK(answer == "hello");
+    CHECK(answer == first_packet);
   }
   CHECK(access(path.c_str(), F_OK) != 0);
 
