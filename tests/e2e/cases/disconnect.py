@@ -167,15 +167,17 @@ def stop_is_kept_for_the_next_client(t):
 
 @case()
 def half_packets(t):
-    """A client that leaves in the middle of a packet, one that says nothing, one that sends noise."""
+    """A client that leaves in the middle of a packet, one that says nothing, one that sends noise, and
+    strangers who begin with that."""
     server = t.server("steps", once=False)
     for number, noise in enumerate((b"$m0,", b"", b"\x00\xff\x80garbage", b"$g#zz", b"+-+-$#", b"%%%")):
-        client = RspClient(t, server)
+        client = RspClient(t, server, handshake=True)
         client.raw(noise)
-        # One that has gone before it is looked at has no user any more, and is not taken for one.
-        t.wait_until(lambda: server.connections() > number, "the connection to be taken up")
         client.close()
         server.wait_port(number + 2)
+        stranger = RspClient(t, server)
+        stranger.raw(noise)
+        stranger.close()
     client = RspClient(t, server, handshake=True)
     client.query()
     client.run_to("inner")
