@@ -20,10 +20,9 @@ class ConditionRegisters final : public rsp::AgentRegisters {
     const x86::Register* reg = set_.find(number);
     if (reg == nullptr) return fail(Errc::malformed, "No such register");
     if (x86::needs_xstate(*reg) && file_.xstate.empty()) {
-      file_.xstate.resize(x86::largest_xstate);
-      const auto size = tracee_.xstate(tid_, file_.xstate);
-      if (!size) return tl::unexpected(size.error());
-      file_.xstate.resize(*size);
+      auto xstate = whole_xstate(tracee_, tid_);
+      if (!xstate) return tl::unexpected(xstate.error());
+      file_.xstate = std::move(*xstate);
     }
     const auto value = x86::read_unsigned(*reg, file_);
     if (!value) return fail(Errc::unsupported, "The register is wider than 64 bits");

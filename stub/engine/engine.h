@@ -130,10 +130,11 @@ class Engine {
   // ---- state of threads ------------------------------------------------------------------------
   // Errors: thread_gone; refused when the thread runs.
   Result<x86::RegisterFile> read_registers(Tid tid, RegisterParts parts);
-  // The registers of a stopped thread; of one that runs those that it was let go with last. For what
-  // rarely changes, as the thread pointer does: a program sets it when a thread begins (CLONE_SETTLS)
-  // and a coroutine runtime may set it later (arch_prctl(2), wrfsbase). A thread that has never
-  // stopped is stopped for a moment. Errors: thread_gone; refused if it does not stop in that time.
+  // The registers of a stopped thread; of one that runs those that it was let go with last. For
+  // what rarely changes, as the thread pointer does: a program sets it when a thread begins
+  // (CLONE_SETTLS) and a coroutine runtime may set it later (arch_prctl(2), wrfsbase). A thread
+  // that has never stopped is stopped for a moment. Errors: thread_gone; refused if it does not
+  // stop in that time.
   Result<x86::GeneralRegisters> last_registers(Tid tid);
   // A changed PC means the thread hits a breakpoint that is there.
   Result<void> write_registers(Tid tid, const x86::RegisterFile& file, RegisterParts parts);
@@ -301,6 +302,7 @@ class Engine {
   bool steps_come_first() const { return !non_stop_; }
   bool forget_end(Pid pid);
   void drop_reports(Tid tid);
+  void forget(Tid tid, AddressSpace& space);
   void disown_child(const Stop& stop);
   bool still_valid(const StopReport& report);
   void close_gate();

@@ -17,13 +17,9 @@ bool is_alive(Tid tid) {
   return stat && stat->state != 'Z' && stat->state != 'X';
 }
 
-// When a process ends, SIGKILL is pending for each of its threads until that begins to exit
-// (kernel/signal.c, zap_other_threads).
 bool is_dying(Tid tid) {
-  constexpr std::uint32_t exiting = 4, killed = 1u << (SIGKILL - 1);  // PF_EXITING
   const auto stat = proc_fs::stat(tid);
-  return !stat || stat->state == 'Z' || stat->state == 'X' || (stat->flags & exiting) != 0 ||
-         (stat->pending & killed) != 0;
+  return !stat || stat->state == 'Z' || stat->state == 'X' || stat->is_dying();
 }
 
 }  // namespace
@@ -314,15 +310,20 @@ void Engine::release_orphan(Tid tid, Pid pid, const AddressSpace& space) {
   tracee_.forget_memory(pid);
 }
 
+// What is kept of a thread outside it.
+void Engine::forget(Tid tid, AddressSpace& space) {
+  drop_reports(tid);
+  ranges_.end(tid);
+  interest_.forget(tid);
+  std::erase(space.in_place.queue, tid);
+}
+
 void Engine::remove_thread(Thread& gone) {
   const Tid tid = gone.tid;
   AddressSpace& space = *gone.process->space;
   const bool lane_was_busy = !space.in_place.queue.empty();
   if (gone.own_memory) tracee_.forget_memory(Pid{raw(tid)});
-  drop_reports(tid);
-  ranges_.end(tid);
-  interest_.forget(tid);
-  std::erase(space.in_place.queue, tid);
+  forget(tid, space);
   processes_.erase(gone);
   if (lane_was_busy) advance_in_place(space);
 }
@@ -332,12 +333,7 @@ void Engine::remove_process(Inferior& gone) {
   const auto space = gone.space;
   tell_departure(gone);
   const bool lane_was_busy = !space->in_place.queue.empty();
-  for (auto& [tid, member] : gone.threads) {
-    drop_reports(tid);
-    ranges_.end(tid);
-    interest_.forget(tid);
-    std::erase(space->in_place.queue, tid);
-  }
+  for (auto& [tid, member] : gone.threads) forget(tid, *space);
   tracee_.forget_memory(pid);
   processes_.erase(gone);
   if (processes().empty()) interrupt_owed_ = false;

@@ -41,22 +41,21 @@ Result<x86::RegisterFile> Engine::read_registers(Tid tid, RegisterParts parts) {
     file.xstate = known->xstate_in_vfork;
     return file;
   }
-  file.xstate.resize(x86::largest_xstate);
-  const auto size = tracee_.xstate(tid, file.xstate);
-  if (!size) return tl::unexpected(size.error());
-  file.xstate.resize(*size);
+  auto xstate = whole_xstate(tracee_, tid);
+  if (!xstate) return tl::unexpected(xstate.error());
+  file.xstate = std::move(*xstate);
   return file;
 }
 
 Result<x86::GeneralRegisters> Engine::last_registers(Tid tid) {
   constexpr int patience_ms = 200;
-  const auto is_known = [&] {
+  const auto is_settled = [&] {
     const Thread* known = thread(tid);
     return known == nullptr || known->was_seen;
   };
-  if (Thread* known = thread(tid); known != nullptr && !known->was_seen) {
-    request_interrupt(*known);
-    pump(is_known, patience_ms);
+  if (!is_settled()) {
+    request_interrupt(*thread(tid));
+    pump(is_settled, patience_ms);
   }
   Thread* known = thread(tid);
   if (known == nullptr) return fail(Errc::thread_gone, "No such thread", ESRCH);

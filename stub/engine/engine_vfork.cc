@@ -14,9 +14,7 @@ namespace stub {
 // not when the tracer exits (kernel/ptrace.c, exit_ptrace). VFORK_DONE comes in front of the return
 // to the program, so no instruction is missed.
 ResumeHow Engine::prepare_for_vfork(Thread& parent, ResumeHow how) {
-  parent.xstate_in_vfork.resize(x86::largest_xstate);
-  parent.xstate_in_vfork.resize(
-      tracee_.xstate(parent.tid, parent.xstate_in_vfork).value_or(std::size_t{0}));
+  parent.xstate_in_vfork = whole_xstate(tracee_, parent.tid).value_or(std::vector<std::byte>{});
   (void)general(parent);
   return how == ResumeHow::step ? ResumeHow::run : how;
 }

@@ -1,6 +1,7 @@
 #include "stub/engine/report_queue.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace stub {
@@ -38,12 +39,9 @@ std::optional<StopReport> ReportQueue::take_next(bool steps_first) {
 
 std::vector<StopReport> ReportQueue::take_if(
     const std::function<bool(const StopReport&)>& matches) {
-  std::vector<StopReport> taken;
-  std::erase_if(reports_, [&](StopReport& report) {
-    if (!matches(report)) return false;
-    taken.push_back(std::move(report));
-    return true;
-  });
+  const auto first_taken = std::ranges::stable_partition(reports_, std::not_fn(matches)).begin();
+  std::vector<StopReport> taken(first_taken, reports_.end());
+  reports_.erase(first_taken, reports_.end());
   for (const StopReport& report : taken) update(report);
   return taken;
 }

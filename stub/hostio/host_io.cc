@@ -6,12 +6,11 @@
 //   - setns(2) in a forked helper that opens files and passes descriptors back. Needs CAP_SYS_ADMIN
 //     and CAP_SYS_CHROOT, a process per namespace, a protocol to talk to it; and the helper lives
 //     inside a container that may be hostile, with the privileges of the stub.
-//   - /proc/PID/root, a door into the root directory that the process has in its mount namespace.
-//   It
-//     needs no more than the right to trace the process, which a debugger has.
-// The second one is used. Its danger is that names lead out of the door again: an absolute symbolic
-// link inside the container, resolved by us, ends in *our* file system. openat2(2) with
-// RESOLVE_IN_ROOT (Linux 5.6) closes it: the kernel resolves every component, absolute links and
+//   - /proc/PID/root, the root directory that the process has in its mount namespace. It needs no
+//     more than the right to trace the process, which a debugger has.
+// The second one is used. Its danger is that a name leads out of that directory again: an absolute
+// symbolic link inside the container, resolved by us, ends in *our* file system. openat2(2) with
+// RESOLVE_IN_ROOT (Linux 5.6) prevents it: the kernel resolves every component, absolute links and
 // "..", as chroot(2) would, atomically, and magic links of /proc not at all. Where openat2 is
 // missing, foreign names fail; a guess would open the wrong file.
 //

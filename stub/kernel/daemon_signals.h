@@ -17,8 +17,8 @@ void hold_daemon_signals();
 // Whether one of them that ends the daemon waits.
 bool is_to_end();
 
-// Waits until one of them comes, and takes it; they are to be blocked. 0: none has come in that
-// time.
+// Waits until one of them comes, takes it and returns its number; 0: none came within `at_most`.
+// They must be blocked.
 int take_daemon_signal(std::optional<std::chrono::milliseconds> at_most);
 
 // Returns at a SIGCHLD, which is to be blocked, or after `at_most`. It is taken: it may be that of

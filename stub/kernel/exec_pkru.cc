@@ -1,5 +1,7 @@
 #include "stub/kernel/exec_pkru.h"
 
+#include <utility>
+
 #include "arch/pkru.h"
 
 namespace stub {
@@ -8,11 +10,9 @@ namespace stub {
 void complete_pkru_after_exec(Tracee& tracee, Tid tid) {
   const auto initial = x86::own_pkru();
   if (!initial) return;
-  x86::RegisterFile file{.general = {}, .xstate = {}};
-  file.xstate.resize(x86::largest_xstate);
-  const auto size = tracee.xstate(tid, file.xstate);
-  if (!size) return;
-  file.xstate.resize(*size);
+  auto xstate = whole_xstate(tracee, tid);
+  if (!xstate) return;
+  x86::RegisterFile file{.general = {}, .xstate = std::move(*xstate)};
   if (x86::complete_pkru_after_exec(file, *initial)) (void)tracee.set_xstate(tid, file.xstate);
 }
 

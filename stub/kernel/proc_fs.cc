@@ -28,6 +28,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstring>
 #include <utility>
 
@@ -165,6 +166,12 @@ std::optional<Status> parse_status(std::string_view text) {
   }
   if (raw(s.tid) == 0 || raw(s.tgid) == 0) return std::nullopt;
   return s;
+}
+
+bool Stat::is_dying() const {
+  constexpr std::uint32_t exiting = 4;  // PF_EXITING
+  constexpr std::uint32_t killed = 1u << (SIGKILL - 1);
+  return (flags & exiting) != 0 || (pending & killed) != 0;
 }
 
 std::optional<Stat> parse_stat(std::string_view text) {

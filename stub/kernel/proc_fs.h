@@ -53,6 +53,11 @@ struct Stat {
       0;                      // 22: clock ticks since boot; tells a reused id from its predecessor
   std::uint32_t pending = 0;  // 31: bit n - 1: signal n waits for this very thread; up to 31
   int processor = 0;          // 39: on which it last ran
+
+  // Whether it has been killed, or its process is ending: SIGKILL is made pending for each thread,
+  // and taken off just before that begins to exit (kernel/signal.c, complete_signal,
+  // zap_other_threads and get_signal).
+  bool is_dying() const;
 };
 
 std::optional<Status> parse_status(std::string_view text);

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "stub/kernel/syscall_restart.h"
 #include "stub/kernel/wait_status.h"
 
 namespace stub {
@@ -10,7 +11,6 @@ namespace {
 
 constexpr std::uint64_t bit(int signal) { return std::uint64_t{1} << (signal - 1); }
 constexpr std::uint64_t all_but_forced = ~(bit(SIGTRAP) | bit(SIGSYS));
-constexpr std::uint64_t syscall_length = 2;  // 0f 05 and cd 80
 
 constexpr SyscallNumbers amd64_numbers{
     .mmap = 9, .munmap = 11, .madvise = 28, .prctl = 157, .rt_sigaction = 13};

@@ -21,13 +21,10 @@ void set_guardian(pid_t pid) { guardian_pid = pid; }
 bool guardian_was_killed() {
   if (guardian_pid == 0) return false;
   if (getppid() != guardian_pid) return true;
-  // SIGKILL is made pending for each thread, and taken off just before it begins to exit
-  // (kernel/signal.c, complete_signal and get_signal).
-  constexpr std::uint32_t exiting = 4, killed = 1u << (SIGKILL - 1);  // PF_EXITING
   const auto stat = proc_fs::stat(Tid{guardian_pid});
   // The file may also be unreadable for want of descriptors: the parent's pid decides then.
   if (!stat) return getppid() != guardian_pid;
-  return (stat->flags & exiting) != 0 || (stat->pending & killed) != 0;
+  return stat->is_dying();
 }
 
 bool is_ourselves(pid_t pid) { return pid == getpid() || (pid != 0 && pid == guardian_pid); }

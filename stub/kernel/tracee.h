@@ -137,4 +137,12 @@ class Tracee {
   virtual void forget_memory(Pid pid) = 0;
 };
 
+inline Result<std::vector<std::byte>> whole_xstate(Tracee& tracee, Tid tid) {
+  std::vector<std::byte> image(x86::largest_xstate);
+  const auto size = tracee.xstate(tid, image);
+  if (!size) return tl::unexpected(size.error());
+  image.resize(*size);
+  return image;
+}
+
 }  // namespace stub

@@ -19,9 +19,10 @@ constexpr std::uint64_t no_descriptor = ~std::uint64_t{0};
 // The thread's XSAVE state is as it was when this ends.
 class KeptXstate {
  public:
-  KeptXstate(Tracee& tracee, Tid tid) : tracee_(tracee), tid_(tid), image_(x86::largest_xstate) {
-    image_.resize(tracee_.xstate(tid_, image_).value_or(std::size_t{0}));
-  }
+  KeptXstate(Tracee& tracee, Tid tid)
+      : tracee_(tracee),
+        tid_(tid),
+        image_(whole_xstate(tracee, tid).value_or(std::vector<std::byte>{})) {}
   ~KeptXstate() {
     if (!image_.empty()) (void)tracee_.set_xstate(tid_, image_);
   }
