@@ -244,7 +244,6 @@ class Engine {
   void finish_step(Thread& thread);
   void report_syscall(Thread& thread);
   bool inside_range(const Thread& thread, Address pc) const;
-  void end_idle_ranges();
 
   // engine_events.cc: threads and processes come and go.
   void on_event(Thread& thread, PtraceEvent event);
@@ -252,14 +251,6 @@ class Engine {
   void on_fork(Thread& parent, Pid child, bool vfork);
   std::shared_ptr<AddressSpace> copied_space(const Thread& parent, Pid child);
   Inferior& set_apart(Thread& member);
-
-  void hide(Inferior& process);  // engine_unattended.cc
-
-  // engine_vfork.cc: threads asleep until their child execs or ends.
-  ResumeHow prepare_for_vfork(Thread& parent, ResumeHow how);
-  void wake_vfork_parent(Pid child);
-  void on_vfork_done(Thread& parent);
-
   void on_exec(Thread& thread);
   void on_exit(Thread& thread, const WaitStatus& status);
   void forget_exited(Thread& thread, const WaitStatus& status);
@@ -267,18 +258,33 @@ class Engine {
   void on_process_exit(Inferior& process, const WaitStatus& status);
   void remove_thread(Thread& thread);
   void remove_process(Inferior& process);
-  void let_go(Inferior& process);
-  void release(Thread& thread, const WaitStatus& status);
+  void forget(Tid tid, AddressSpace& space);
   void check_zombie_leaders();
-  bool is_zombie_leader(const Thread& thread) const;
   bool is_outlived(const Thread& leader);
-  void report_if_none_resumed();
-  bool none_resumed();
-  bool any_still_to_stop() const;
   void dispatch_early(Tid tid, bool wait);
   void deaths_or_stop(const WaitResult& result);
+
+  // engine_vfork.cc: threads asleep until their child execs or ends.
+  ResumeHow prepare_for_vfork(Thread& parent, ResumeHow how);
+  void wake_vfork_parent(Pid child);
+  void on_vfork_done(Thread& parent);
+
+  void hide(Inferior& process);  // engine_unattended.cc
+
+  // engine_departure.cc: processes that are let go.
+  void let_go(Inferior& process);
+  void release(Thread& thread, const WaitStatus& status);
   void release_orphans(const AddressSpace& space);
   void release_orphan(Tid tid, Pid pid, const AddressSpace& space);
+  void tell_departure(const Inferior& process);
+  int signal_to_leave_with(const Thread& thread) const;
+  bool detach_thread(Thread& thread);
+  bool stop_all_with(Pid leaving, const AddressSpace& space);
+  void release_guests(const AddressSpace& space, bool needed);
+  void remove_areas(AddressSpace& space);
+  void note_trap_action(Inferior& process);
+  void restore_trap_action(Inferior& process);
+  Thread* sleeper();
 
   // engine_step.cc: over a site.
   void step_over_site(Thread& thread, Site& site);
@@ -297,23 +303,28 @@ class Engine {
   void reload_hardware(AddressSpace& space);
 
   // engine_resume.cc: the client's side of running.
+  void apply(const ResumeAction& action, Thread& thread);
+  void ask_to_stop(Thread& thread, int signal);
+  void release_bystanders();
+
+  // engine_reports.cc: stops on their way to the client.
   void queue_stop(Thread& thread, Stop stop);
   // All-stop: an event of another thread would end the client's step command.
   bool steps_come_first() const { return !non_stop_; }
   bool forget_end(Pid pid);
   void drop_reports(Tid tid);
-  void forget(Tid tid, AddressSpace& space);
   void disown_child(const Stop& stop);
   bool still_valid(const StopReport& report);
   void close_gate();
   void hurry_steps();
   void interrupt_all(const std::function<bool(const Thread&)>& chosen);
-  void release_bystanders();
   bool at_rest() const;
   void hold_after(const StopReport& report, Thread* stopped);
+  void end_idle_ranges();
   std::set<Tid> unacknowledged(const std::deque<StopReport>& on_their_way) const;
-  void apply(const ResumeAction& action, Thread& thread);
-  void ask_to_stop(Thread& thread, int signal);
+  void report_if_none_resumed();
+  bool none_resumed();
+  bool any_still_to_stop() const;
 
   // engine_recovery.cc
   void inherit_spaces(const Journal& predecessor);
@@ -328,25 +339,20 @@ class Engine {
   void give_up(Pid pid);
   void adopt_signal(Thread& leader);
 
-  // engine_process.cc, engine_state.cc.
-  static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
-  void tell_departure(const Inferior& process);
+  // engine_process.cc
+  bool is_zombie_leader(const Thread& thread) const;
   Thread& add_thread(Inferior& process, Tid tid);
   std::shared_ptr<AddressSpace> new_space(x86::Mode mode);
   bool pump(const std::function<bool()>& done, int milliseconds);
-  int signal_to_leave_with(const Thread& thread) const;
-  bool detach_thread(Thread& thread);
-  bool stop_all_with(Pid leaving, const AddressSpace& space);
-  void release_guests(const AddressSpace& space, bool needed);
-  void remove_areas(AddressSpace& space);
-  void note_trap_action(Inferior& process);
-  void restore_trap_action(Inferior& process);
-  Thread* sleeper();
   Thread* thread(Tid tid) const { return processes_.thread(tid); }
   Inferior* process(Pid pid) const { return processes_.process(pid); }
+
+  // engine_registers.cc
   Result<x86::GeneralRegisters*> general(Thread& thread);
   std::optional<std::uint64_t> result_of_fork(const Thread& thread);
   Result<void> flush(Thread& thread);
+
+  static Thread* stopped_thread(Inferior& process);  // engine_memory.cc
 
   Tracee& tracee_;
   EventInbox inbox_;

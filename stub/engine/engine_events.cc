@@ -1,9 +1,5 @@
 // Threads and processes come and go: clone, fork, vfork, exec, exit.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <utility>
 
 #include "stub/engine/engine.h"
 #include "stub/kernel/exec_pkru.h"
@@ -281,35 +277,6 @@ void Engine::on_process_exit(Inferior& process, const WaitStatus& status) {
   if (!non_stop_) close_gate();
 }
 
-// Children of threads that died before their event could be seen: nobody will announce them. They
-// have a copy of the dead program's memory.
-void Engine::release_orphans(const AddressSpace& space) {
-  for (const Tid tid : inbox_.early_threads()) {
-    const auto child = proc_fs::status(tid);
-    if (child && (process(child->tgid) != nullptr || process(child->ppid) != nullptr)) continue;
-    (void)inbox_.take_early(tid);
-    if (child) release_orphan(tid, child->tgid, space);
-  }
-}
-
-void Engine::release_orphan(Tid tid, Pid pid, const AddressSpace& space) {
-  Inferior orphan;
-  orphan.pid = pid;
-  orphan.space = new_space(space.mode);
-  Thread leader;
-  leader.tid = tid;
-  leader.process = &orphan;
-  if (const auto regs = tracee_.registers(tid)) {
-    leader.set_fetched(*regs);
-    (void)step_over_.leave_slot(leader, space);
-    (void)flush(leader);
-    space.sites.restore_all(pid);
-    space.sites.restore_removed(pid, 0);
-  }
-  (void)tracee_.detach(tid, 0);
-  tracee_.forget_memory(pid);
-}
-
 // What is kept of a thread outside it.
 void Engine::forget(Tid tid, AddressSpace& space) {
   drop_reports(tid);
@@ -340,57 +307,6 @@ void Engine::remove_process(Inferior& gone) {
   if (lane_was_busy) advance_in_place(*space);
 }
 
-// A process we have no business with any more: nothing of ours is left in its memory, and it runs
-// on untraced. Threads that cannot stop now (asleep in vfork) are let go when they do.
-void Engine::let_go(Inferior& process) {
-  if (process.space->users.size() == 1) process.space->sites.restore_all(process.pid);
-  process.hidden = true;
-  process.exiting = false;
-  process.unattended = false;
-  process.release_at_stop = true;
-  restore_trap_action(process);
-  std::vector<Thread*> stopped;
-  for (auto& [tid, member] : process.threads)
-    if (!member->running) stopped.push_back(member.get());
-  const auto leader = proc_fs::status(leader_of(process.pid));
-  const Tid child_of_ours =
-      leader && raw(leader->ppid) == getpid() ? leader_of(process.pid) : Tid{};
-  for (Thread* member : stopped) {
-    // The areas can be taken away when it has slept; till then they are its child's as well.
-    if (member->vfork_child && !process.space->areas.ranges().empty()) {
-      resume_in_kernel(*member, ResumeHow::run);
-      continue;
-    }
-    // Killed meanwhile, it is still ours to wait for; a child of ours always is.
-    if (!detach_thread(*member) || member->tid == child_of_ours) let_go_.insert(member->tid);
-    remove_thread(*member);
-  }
-  if (process.threads.empty()) remove_process(process);
-}
-
-// A stop of a process that was let go before. The last of its threads to stop takes the areas away,
-// which it cannot do inside of vfork: it is stopped once more, behind it. Its child is out of the
-// memory then, although its end may not have been told yet.
-void Engine::release(Thread& thread, const WaitStatus& status) {
-  Inferior& process = *thread.process;
-  AddressSpace& space = *process.space;
-  const bool is_last =
-      !thread.own_memory &&
-      std::ranges::all_of(space.users,
-                          [&](const Inferior* user) {
-                            return user == &process || user->vfork_parent == process.pid;
-                          }) &&
-      std::ranges::none_of(process.threads, [](const auto& each) { return each.second->running; });
-  if (!is_last || space.areas.ranges().empty()) return let_go(process);
-  const auto* event = std::get_if<EventStop>(&status);
-  if (event != nullptr && event->event == PtraceEvent::vfork_done) {
-    resume_in_kernel(thread, ResumeHow::run);
-    return request_interrupt(thread);
-  }
-  if (event == nullptr) remove_areas(space);
-  let_go(process);
-}
-
 // A leader that has called pthread_exit stays as a zombie until its threads are gone; it cannot
 // stop and is no thread any more for the client.
 void Engine::check_zombie_leaders() {
@@ -411,39 +327,6 @@ bool Engine::is_outlived(const Thread& leader) {
     if (member.get() == &leader) return false;
     return member->running ? !is_dying(tid) : tracee_.registers(tid).has_value();
   });
-}
-
-// `N`: the client waits for a stop that cannot come any more. In all-stop any other report answers
-// the client as well. In non-stop it comes even after the report of the thread's own exit, as with
-// gdbserver: gdb goes on waiting after that one. Whether it is still true is asked when it is told
-// (still_valid()): by then another thread may have been resumed.
-void Engine::report_if_none_resumed() {
-  if (!interest_.events.no_resumed || any_still_to_stop()) return;
-  if (!non_stop_ && reports_.has_next(steps_come_first())) return;
-  if (!reports_.has_kind(StopKind::no_resumed))
-    reports_.add({Pid{}, Tid{}, {.kind = StopKind::no_resumed}});
-}
-
-bool Engine::any_still_to_stop() const {
-  return std::ranges::any_of(processes_.threads(), [](const auto& entry) {
-    const Thread& each = *entry.second;
-    return !each.process->hidden && each.want != Want::hold && !each.stop_pending;
-  });
-}
-
-// There are threads, and all of them are held. Not so when they are dying with the last thread that
-// ran (exit_group): a held thread that cannot be asked for its registers is no longer stopped, and
-// the end of its process is about to be told.
-bool Engine::none_resumed() {
-  bool any_held = false;
-  for (const auto& [pid, process] : processes_) {
-    if (process->hidden) continue;
-    for (const auto& [tid, member] : process->threads) {
-      if (member->want != Want::hold) return false;
-      any_held = any_held || tracee_.registers(tid).has_value();
-    }
-  }
-  return any_held;
 }
 
 }  // namespace stub

@@ -1,4 +1,4 @@
-// Memory that the client has the inferior map.
+// Memory, as the client sees it and has it mapped.
 #include <algorithm>
 
 #include "stub/engine/engine.h"
@@ -15,6 +15,30 @@ bool is_anonymous(std::span<const Mapping> mappings, Address start, std::uint64_
 }
 
 }  // namespace
+
+std::size_t Engine::read_memory(Pid pid, Address from, std::span<std::byte> to) {
+  const Inferior* known = process(pid);
+  if (known == nullptr) return 0;
+  known->space->sites.verify(pid, from, to.size());
+  const std::size_t got = tracee_.read_memory(pid, from, to);
+  known->space->sites.mask(from, to.first(got));
+  return got;
+}
+
+// Under a site the shadow byte changes and the breakpoint stays in.
+std::size_t Engine::write_memory(Pid pid, Address to, std::span<const std::byte> from) {
+  const Inferior* known = process(pid);
+  if (known == nullptr || from.empty()) return 0;
+  for (const Tid stepping : ranges_.text_changed(*known->space, to, from.size()))
+    request_interrupt(*thread(stepping));
+  BreakpointTable& sites = known->space->sites;
+  if (sites.empty()) return tracee_.write_memory(pid, to, from);
+  std::vector<std::byte> image(from.begin(), from.end());
+  sites.patch_write(pid, to, image);
+  const std::size_t done = tracee_.write_memory(pid, to, image);
+  sites.after_write(pid, to, done);
+  return done;
+}
 
 // Any thread will do that is at rest, and has the memory that is meant.
 Thread* Engine::stopped_thread(Inferior& process) {

@@ -1,16 +1,11 @@
-// Registers, memory and points, as the client sees them.
-#include <algorithm>
+// Registers, siginfo and the state of a stop, as the client sees them.
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "stub/engine/engine.h"
 #include "stub/inferior/told_siginfo.h"
 #include "stub/kernel/proc_fs.h"
 
 namespace stub {
-
-// ---- registers ---------------------------------------------------------------------------------
 
 Result<x86::GeneralRegisters*> Engine::general(Thread& thread) {
   if (!thread.general) {
@@ -129,88 +124,6 @@ Result<void> Engine::set_siginfo(Tid tid, const siginfo_t& info) {
 x86::Mode Engine::mode(Pid pid) const {
   const Inferior* known = process(pid);
   return known == nullptr ? x86::Mode::amd64 : known->space->mode;
-}
-
-// ---- memory ------------------------------------------------------------------------------------
-
-std::size_t Engine::read_memory(Pid pid, Address from, std::span<std::byte> to) {
-  const Inferior* known = process(pid);
-  if (known == nullptr) return 0;
-  known->space->sites.verify(pid, from, to.size());
-  const std::size_t got = tracee_.read_memory(pid, from, to);
-  known->space->sites.mask(from, to.first(got));
-  return got;
-}
-
-// Under a site the shadow byte changes and the breakpoint stays in.
-std::size_t Engine::write_memory(Pid pid, Address to, std::span<const std::byte> from) {
-  const Inferior* known = process(pid);
-  if (known == nullptr || from.empty()) return 0;
-  for (const Tid stepping : ranges_.text_changed(*known->space, to, from.size()))
-    request_interrupt(*thread(stepping));
-  BreakpointTable& sites = known->space->sites;
-  if (sites.empty()) return tracee_.write_memory(pid, to, from);
-  std::vector<std::byte> image(from.begin(), from.end());
-  sites.patch_write(pid, to, image);
-  const std::size_t done = tracee_.write_memory(pid, to, image);
-  sites.after_write(pid, to, done);
-  return done;
-}
-
-// ---- points ------------------------------------------------------------------------------------
-
-Result<void> Engine::insert_breakpoint(Pid pid, Address at, SiteProgram program) {
-  if (find(pid) == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
-  Inferior* known = process(pid);
-  note_trap_action(*known);
-  BreakpointTable& sites = known->space->sites;
-  const std::uint64_t insertions = sites.insertions();
-  auto site = sites.insert_client(pid, at, std::move(program));
-  if (sites.insertions() != insertions) forget_passed(*known->space, at);
-  if (!site) return tl::unexpected(site.error());
-  (*site)->filter = known->space->filter_at(at);
-  return {};
-}
-
-Result<void> Engine::set_filter(Pid pid, Address at, std::optional<SiteFilter> filter) {
-  const Inferior* known = find(pid);
-  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
-  AddressSpace& space = *known->space;
-  if (filter && !space.filters.contains(at) && space.filters.size() >= most_filters)
-    return fail(Errc::refused, fmt::format("{} conditions are set already.", most_filters));
-  Site* site = space.sites.find(at);
-  if (site != nullptr) site->filter = nullptr;
-  space.filters.erase(at);
-  if (!filter) return {};
-  SiteFilter& kept = space.filters.emplace(at, std::move(*filter)).first->second;
-  if (site != nullptr) site->filter = &kept;
-  return {};
-}
-
-void Engine::drop_idle_filters() {
-  for (auto& [pid, process] : processes_)
-    std::erase_if(process->space->filters, [&](const auto& entry) {
-      return process->space->sites.find(entry.first) == nullptr;
-    });
-}
-
-void Engine::tell_departure(const Inferior& process) {
-  if (departure_observer_ && !process.hidden) departure_observer_(process);
-}
-
-Result<void> Engine::remove_breakpoint(Pid pid, Address at) {
-  const Inferior* known = find(pid);
-  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
-  auto removed = known->space->sites.remove_client(pid, at);
-  if (known->space->sites.find(at) == nullptr) forget_passed(*known->space, at);
-  return removed;
-}
-
-Result<void> Engine::catch_syscalls(Pid pid, std::optional<std::set<std::uint64_t>> numbers) {
-  Inferior* known = process(pid);
-  if (known == nullptr) return fail(Errc::no_process, "No such process", ESRCH);
-  known->caught_syscalls = std::move(numbers);
-  return {};
 }
 
 }  // namespace stub
