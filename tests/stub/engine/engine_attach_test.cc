@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
 
 #include "stub/kernel/proc_fs.h"
 #include "tests/stub/engine/engine_fixture.h"
@@ -52,7 +53,7 @@ class Contested : public FakeTracee {
   std::deque<int> refusals;
   bool is_taken = false;
   std::optional<SecondTracer> tracer;
-  int signal_of_leader = 0;
+  std::map<Tid, int> signals;  // that come to a thread before it takes an interrupt
 
   Contested() {
     const auto tids = proc_fs::threads(real.pid()).value();
@@ -72,8 +73,8 @@ class Contested : public FakeTracee {
     return FakeTracee::seize(tid, lifetime);
   }
   Result<void> interrupt(Tid tid) override {
-    if (tid == leader && signal_of_leader != 0 && at(tid).state == FakeThread::State::running)
-      signal(tid, std::exchange(signal_of_leader, 0));
+    if (signals.contains(tid) && at(tid).state == FakeThread::State::running)
+      signal(tid, std::exchange(signals[tid], 0));
     return FakeTracee::interrupt(tid);
   }
 };
@@ -119,7 +120,7 @@ TEST_CASE("attach: a thread is taken by another tracer in the middle, and the ot
       engine.set_non_stop(non_stop);
       tracee.refusals = refusals;
       tracee.is_taken = true;
-      tracee.signal_of_leader = SIGUSR1;
+      tracee.signals[tracee.leader] = SIGUSR1;
       const std::string said = refusal(engine, tracee);
       REQUIRE(tracee.tracer);
       CHECK(said == traced_by(tracee, tracee.tracer->id()));
@@ -156,6 +157,16 @@ TEST_CASE("attach: a thread that cannot be seized for no visible reason is not l
   CHECK(refusal(engine, tracee).find("may be traced from another pid namespace") !=
         std::string::npos);
   CHECK(tracee.count("detach", tracee.leader) == 1);
+}
+
+TEST_CASE("attach: the signal that a thread was about to receive is in its siginfo") {
+  Contested tracee;
+  const NoBlunders no_blunders{tracee};
+  Engine engine(tracee);
+  tracee.signals[tracee.second] = SIGUSR1;
+  REQUIRE(engine.attach(tracee.real.pid()).has_value());
+  CHECK(engine.siginfo(tracee.second)->si_signo == SIGUSR1);
+  CHECK(engine.siginfo(tracee.leader)->si_signo == SIGSTOP);
 }
 
 TEST_CASE("attach: a thread that has ended meanwhile is left out") {

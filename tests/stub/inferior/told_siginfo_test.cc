@@ -28,6 +28,7 @@ struct Row {
 TEST_CASE("told_siginfo: agrees with the stop") {
   const Stop control_c{.kind = StopKind::signal, .signal = SIGINT, .interrupt = true};
   const Stop request{.kind = StopKind::signal};
+  const Stop attached{.kind = StopKind::signal, .taken_over = true};
   const Stop step{.kind = StopKind::step, .signal = SIGTRAP};
   const Stop hit{.kind = StopKind::breakpoint, .signal = SIGTRAP};
   const Stop usr1{.kind = StopKind::signal, .signal = SIGUSR1};
@@ -42,6 +43,11 @@ TEST_CASE("told_siginfo: agrees with the stop") {
       {"vCont;t", interrupt_stop, request, SIGSTOP, SI_TKILL},
       {"vCont;t to a thread that had a signal", kernel(SIGUSR1, SI_QUEUE), request, SIGSTOP,
        SI_TKILL},
+      {"attached to", interrupt_stop, attached, SIGSTOP, SI_TKILL},
+      {"attached to in a group stop", kernel(SIGTSTP, 128 << 8 | SIGTSTP), attached, SIGSTOP,
+       SI_TKILL},
+      {"attached to with a signal that is not told yet", kernel(SIGUSR1, SI_QUEUE), attached,
+       SIGUSR1, SI_QUEUE},
       {"a pause that is told as SIGSTOP", interrupt_stop, stop, SIGSTOP, SI_TKILL},
       {"a SIGSTOP of the program's own", kernel(SIGSTOP, SI_USER), stop, SIGSTOP, SI_USER},
       {"held with others", interrupt_stop, std::nullopt, SIGSTOP, SI_TKILL},
