@@ -166,11 +166,13 @@ constexpr const char* register_names[] = {
     "r8",     "rax", "rcx", "rdx",     "rsi",     "rdi", "orig_rax", "rip", "cs",
     "eflags", "rsp", "ss",  "fs_base", "gs_base", "ds",  "es",       "fs",  "gs"};
 
-// Clocks and random numbers: their results, not their effects elsewhere, may differ.
+// Clocks, random numbers, and why a transaction was aborted (SDM vol. 1, section "RTM Abort Status
+// Definition": an interrupt may come first): their results, not their effects elsewhere, may
+// differ.
 bool has_random_result(ZydisMnemonic mnemonic) {
-  return mnemonic == ZYDIS_MNEMONIC_RDTSC || mnemonic == ZYDIS_MNEMONIC_RDTSCP ||
-         mnemonic == ZYDIS_MNEMONIC_RDRAND || mnemonic == ZYDIS_MNEMONIC_RDSEED ||
-         mnemonic == ZYDIS_MNEMONIC_RDPRU;
+  return mnemonic == ZYDIS_MNEMONIC_XBEGIN || mnemonic == ZYDIS_MNEMONIC_RDTSC ||
+         mnemonic == ZYDIS_MNEMONIC_RDTSCP || mnemonic == ZYDIS_MNEMONIC_RDRAND ||
+         mnemonic == ZYDIS_MNEMONIC_RDSEED || mnemonic == ZYDIS_MNEMONIC_RDPRU;
 }
 
 void forget_results(const Case& which, x86::GeneralRegisters& regs) {
