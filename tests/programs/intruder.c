@@ -45,7 +45,7 @@ __asm__(
     "changing: mov $1, %eax\n  ret\n.size changing,.-changing\n.p2align 6\n");
 
 static int factor = 1;  // of all rounds
-volatile int held, leaving;
+volatile int held = 1, leaving;  // set before main(), where a debugger may already be there
 
 static long expected(long i) { return 3 * i + 1234568; }
 
@@ -473,8 +473,7 @@ int main(int argc, char** argv) {
   signal(SIGUSR1, on_enough);
   alarm(45 * (unsigned)factor);
   memcpy(original, (void*)visited, sizeof original);
-  held = argc > 3;
-  while (held) usleep(1000);
+  while (argc > 3 && held) usleep(1000);
   if (!strcmp(mode, "limit")) limit_memory();
   if (!strcmp(mode, "filter")) allow_little();
   if (strcmp(mode, "odd") && strcmp(mode, "straight")) ready();
