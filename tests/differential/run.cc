@@ -166,9 +166,8 @@ constexpr const char* register_names[] = {
     "r8",     "rax", "rcx", "rdx",     "rsi",     "rdi", "orig_rax", "rip", "cs",
     "eflags", "rsp", "ss",  "fs_base", "gs_base", "ds",  "es",       "fs",  "gs"};
 
-// Clocks, random numbers, and why a transaction was aborted (SDM vol. 1, section "RTM Abort Status
-// Definition": an interrupt may come first): their results, not their effects elsewhere, may
-// differ.
+// Clocks, random numbers, and the status of an aborted transaction (SDM vol. 1, "RTM Abort Status
+// Definition": an interrupt may be the cause): the results may differ, all else may not.
 bool has_random_result(ZydisMnemonic mnemonic) {
   return mnemonic == ZYDIS_MNEMONIC_XBEGIN || mnemonic == ZYDIS_MNEMONIC_RDTSC ||
          mnemonic == ZYDIS_MNEMONIC_RDTSCP || mnemonic == ZYDIS_MNEMONIC_RDRAND ||
@@ -180,7 +179,7 @@ void forget_results(const Case& which, x86::GeneralRegisters& regs) {
   for (std::uint8_t n = 0; instruction && n < 16; n++) {
     if (instruction->registers_written >> n & 1) x86::general_register(regs, n) = 0;
   }
-  regs.eflags = 0;
+  if (which.mnemonic != ZYDIS_MNEMONIC_XBEGIN) regs.eflags = 0;  // it changes none
 }
 
 // A null selector may have any of four values; an interrupt, which may come at any time, makes it 0

@@ -130,17 +130,15 @@ def interrupted_while_it_sleeps(t):
         client.send("vCont;c")
         process.signal(signal.SIGUSR2)
         if features is GDB_FEATURES:
+            stops = [client.stop_reply()]
+            # The parent stands still, and can be asked.
+            client.ok(f"Hg{main}")
+            t.equal(procfs.state(process.pid), "t", "the parent's state")
+            stops.append(client.resume())
             # The child leaves the memory before it has ended: the kernel may tell either first.
-            stop = client.stop_reply()
-            first = stop.kind
-            if first == "W":  # the parent stands still, and can be asked
-                client.ok(f"Hg{main}")
-                t.equal(procfs.state(process.pid), "t", "the parent's state")
-                stop = client.resume()
-            t.equal(("vforkdone" in stop, stop.thread), (True, main), f"the parent is awake: {stop}")
-            if first != "W":
-                stop = client.resume()
-                t.equal(stop.kind, "W", f"the child's end: {stop}")
+            end, awake = sorted(stops, key=lambda stop: stop.kind != "W")
+            t.equal(end.kind, "W", f"the child's end: {end}")
+            t.equal(("vforkdone" in awake, awake.thread), (True, main), f"the parent: {awake}")
             client.send("vCont;c")
         process.wait_output("woken 1 ")
         client.raw(b"\x03")

@@ -109,6 +109,3 @@ class Server(Process):
         """pid of the process that traces: the server itself, or the one child that it guards."""
         return next((child for child in procfs.children(self.pid)
                      if procfs.status(child).get("Name") == "ss-tracer"), self.pid)
-
-    def connections(self):
-        return len(re.findall(r"^Remote debugging from host", self.messages(), re.M))
