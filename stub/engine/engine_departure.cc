@@ -156,8 +156,8 @@ void Engine::restore_trap_action(Inferior& process) {
   }
 }
 
-// A process we have no business with any more: nothing of ours is left in its memory, and it runs
-// on untraced. Threads that cannot stop now (asleep in vfork) are let go when they do.
+// Takes what is ours out of the process's memory and lets it run on untraced. A thread that cannot
+// stop now (asleep in vfork) is let go when it stops.
 void Engine::let_go(Inferior& process) {
   if (process.space->users.size() == 1) process.space->sites.restore_all(process.pid);
   process.hidden = true;
@@ -177,7 +177,7 @@ void Engine::let_go(Inferior& process) {
       resume_in_kernel(*member, ResumeHow::run);
       continue;
     }
-    // Killed meanwhile, it is still ours to wait for; a child of ours always is.
+    // We still have to wait for a thread that was killed meanwhile, and for any child of ours.
     if (!detach_thread(*member) || member->tid == child_of_ours) let_go_.insert(member->tid);
     remove_thread(*member);
   }
@@ -236,17 +236,17 @@ void Engine::release_orphan(Tid tid, Pid pid, const AddressSpace& space) {
   tracee_.forget_memory(pid);
 }
 
-// Of a program that is to end with us, being traced is enough. The trap flag stays as the debug
-// registers do: the kernel takes it out of a stopped thread with PTRACE_DETACH, not when the tracer
-// exits.
+// For a program that is to end with us it is enough that it is traced. The trap flag stays in a
+// thread as the debug registers do: the kernel takes it out of a stopped thread with PTRACE_DETACH,
+// not when the tracer exits.
 bool has_something_of_ours(const Thread& asleep) {
   return asleep.process->lifetime == Lifetime::exit_kill ||
          !asleep.process->space->areas.ranges().empty() ||
          asleep.debug_loaded != DebugRegisters() || asleep.stepped;
 }
 
-// A thread of a program that was let go which has not stopped since, and has something of ours. One
-// that an exec of another thread has replaced is never heard of again.
+// A thread with something of ours in it that has not stopped since its program was let go. The
+// kernel reports nothing more of a thread that another thread's exec has replaced.
 Thread* Engine::sleeper() {
   for (const auto& [pid, process] : processes_) {
     if (!process->release_at_stop) continue;

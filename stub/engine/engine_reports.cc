@@ -1,5 +1,5 @@
-// Stops on their way to the client: which is told next, which go with it, and who is stopped
-// before.
+// Stops that the client has not been told yet. Chooses the next one, those that are told together
+// with it, and the threads that have to be stopped first.
 #include <algorithm>
 #include <utility>
 

@@ -32,10 +32,9 @@ bool is_plain_stop(const siginfo_t& kernel) {
 siginfo_t told_siginfo(const siginfo_t& kernel, const std::optional<Stop>& told) {
   const bool plain = is_plain_stop(kernel);
   if (!told) return plain ? sent_by_us(SIGSTOP) : kernel;
-  // Attached to with a signal that it was just about to receive, which is reported with the next
-  // resume.
-  if (told->signal == 0 && told->taken_over && !plain) return kernel;
-  if (told->signal == 0) return sent_by_us(SIGSTOP);
+  // A thread may be attached to while a signal is on its way to it. The client is told of that
+  // signal when it has resumed the thread.
+  if (told->signal == 0) return told->taken_over && !plain ? kernel : sent_by_us(SIGSTOP);
   if (told->kind == StopKind::step && (plain || kernel.si_signo != SIGTRAP)) return step_trap();
   if (told->signal == SIGTRAP || (told->signal == kernel.si_signo && !plain)) return kernel;
   return sent_by_us(told->signal);

@@ -137,6 +137,7 @@ class Tracee {
   virtual void forget_memory(Pid pid) = 0;
 };
 
+// The XSAVE image in a buffer of its own size. Errors as xstate() has them.
 inline Result<std::vector<std::byte>> whole_xstate(Tracee& tracee, Tid tid) {
   std::vector<std::byte> image(x86::largest_xstate);
   const auto size = tracee.xstate(tid, image);

@@ -1,7 +1,6 @@
 #include "stub/transport/first_bytes.h"
 
-#include <algorithm>
-#include <string>
+#include <variant>
 
 #include "protocol/deframer.h"
 
